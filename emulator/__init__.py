@@ -1,0 +1,1 @@
+"""A PPC64 full-system machine in Python."""

@@ -1,0 +1,1 @@
+"""GDB remote serial protocol: server, client, and the bridge to a limited stub."""

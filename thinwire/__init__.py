@@ -1,0 +1,1 @@
+"""The thinwire multiplexer: one line, up to 95 channels."""
