@@ -1,0 +1,59 @@
+"""Register descriptions: the derived layout against the layout that K42's stub and stock gdb share."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from gdbstub import ppc64
+from gdbstub.registers import Description, Feature, Register
+
+# Offsets of the 556-byte block as the kernel stub lays it out (K42 facts C.3), written down independently.
+K42_BLOCK = (
+    [(f"r{n}", 8 * n, 8) for n in range(32)]
+    + [(f"f{n}", 256 + 8 * n, 8) for n in range(32)]
+    + [("pc", 512, 8), ("msr", 520, 8), ("cr", 528, 4), ("lr", 532, 8)]
+    + [("ctr", 540, 8), ("xer", 548, 4), ("fpscr", 552, 4)]
+)
+
+
+def test_the_block_is_the_one_the_kernel_stub_sends() -> None:
+    assert ppc64.BASIC.g_size == 556
+    spans = {name: ppc64.BASIC.span(name) for name in ppc64.BASIC.offsets}
+    assert spans == {name: slice(offset, offset + size) for name, offset, size in K42_BLOCK}
+
+
+def test_registers_outside_the_block_leave_it_alone() -> None:
+    full = ppc64.describe(ppc64.ALTIVEC, ppc64.spr_feature(("srr0", "srr1")))
+    assert full.g_size == 556
+    assert full.register("vr5").size == 16
+    assert full.numbers["srr1"] == ppc64.FIRST_SPR + 1
+
+
+def test_pack_and_unpack_are_inverse() -> None:
+    values = {
+        name: (index * 0x0123456789ABCDEF) & 0xFFFFFFFF for index, name in enumerate(ppc64.BASIC.offsets)
+    }
+    block = ppc64.BASIC.pack(values)
+    assert ppc64.BASIC.unpack(block) == values
+    assert ppc64.BASIC.value(ppc64.BASIC.replace(block, {"lr": -1}), "lr") == 2**64 - 1
+
+
+def test_the_document_names_every_register_with_its_number() -> None:
+    description = ppc64.describe(ppc64.ALTIVEC)
+    root = ET.fromstring(description.xml())
+    assert root.findtext("architecture") == "powerpc:common64"
+    listed = {reg.get("name"): int(reg.get("regnum", "-1")) for reg in root.iter("reg")}
+    assert listed == dict(description.numbers)
+
+
+@pytest.mark.parametrize(
+    "registers",
+    [
+        (Register(0, "a", 32), Register(0, "b", 32)),
+        (Register(0, "a", 32), Register(1, "a", 32)),
+        (Register(0, "a", 32, in_g=False), Register(1, "b", 32)),
+    ],
+)
+def test_an_impossible_description_is_refused(registers: tuple[Register, ...]) -> None:
+    with pytest.raises(ValueError):
+        Description("test", (Feature("f", registers),), pc="a", sp="a")
