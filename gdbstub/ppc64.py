@@ -1,10 +1,11 @@
 """What the debugger must know about the 64-bit PowerPC: its registers and its breakpoint words.
 
-gdb accepts a description only if the standard features hold every register it expects under the name it expects;
-otherwise it silently falls back to the host's idea of things.  `org.gnu.gdb.power.core` and `.fpu` are required for
-`powerpc:common64` (GDB manual, "PowerPC Features").  Numbers are gdb's legacy PowerPC numbers: r0-r31 0..31, f0-f31
-32..63, pc 64, msr, cr, lr, ctr, xer, fpscr 70, then AltiVec from 71.  With these the packed block of core and fpu is
-the 556 bytes that gdb assumes when it is told nothing at all, and the block K42's kernel stub sends.
+gdb accepts a description only if the standard features hold every register it expects under the name it
+expects; otherwise it silently falls back to the host's idea of things.  `org.gnu.gdb.power.core` and `.fpu`
+are required for `powerpc:common64` (GDB manual, "PowerPC Features").  Numbers are gdb's legacy PowerPC
+numbers: r0-r31 0..31, f0-f31 32..63, pc 64, msr, cr, lr, ctr, xer, fpscr 70, then AltiVec from 71.  With
+these the packed block of core and fpu is the 556 bytes that gdb assumes when it is told nothing at all, and
+the block K42's kernel stub sends.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from gdbstub.registers import Description, Feature, Register
 
 INSTRUCTION_SIZE = 4
 
-# tw 31,0,0: what gdb plants itself.  K42's stub takes exactly this word for a compiled-in breakpoint and moves pc
-# past it, so a planted one must be another trap.
+# tw 31,0,0: what gdb plants itself.  K42's stub takes exactly this word for a compiled-in breakpoint and
+# moves pc past it, so a planted one must be another trap.
 GDB_TRAP = 0x7FE00008
 # twge r2,r2: always traps, and pc stays.
 PLANTED_TRAP = 0x7D821008

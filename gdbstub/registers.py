@@ -1,14 +1,14 @@
 """Register descriptions as data, and everything that follows from them.
 
 A `Description` is what gdb calls a target description: features holding registers, in the order of their
-numbers.  From it this module derives the XML that `qXfer:features:read:target.xml` answers, the layout of the
-packed `g` block, and the number a `p` or `P` packet names.  Nothing else in the package writes down a register
-number or an offset.
+numbers.  From it this module derives the XML that `qXfer:features:read:target.xml` answers, the layout of
+the packed `g` block, and the number a `p` or `P` packet names.  Nothing else in the package writes down a
+register number or an offset.
 
-The `g` block is the concatenation of the registers with `in_g`, by ascending number, without padding, each in
-the target's byte order.  gdb finds out from the block's length which registers it holds and asks for the rest
-with `p` (GDB manual, "Target Description Format" and `g` in "Packets"), so the registers outside the block must
-be the ones with the highest numbers; `Description` checks it.
+The `g` block is the concatenation of the registers with `in_g`, by ascending number, without padding, each
+in the target's byte order.  gdb finds out from the block's length which registers it holds and asks for the
+rest with `p` (GDB manual, "Target Description Format" and `g` in "Packets"), so the registers outside the
+block must be the ones with the highest numbers; `Description` checks it.
 
 It does not know what any register means: `ppc64` does.
 """
@@ -50,7 +50,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Description:
-    """A machine's registers.  `pc` and `sp` name registers; `expedite` those worth sending with every stop."""
+    """A machine's registers.  `pc` and `sp` are names, `expedite` those worth sending with every stop."""
 
     architecture: str
     features: tuple[Feature, ...]

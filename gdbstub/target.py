@@ -1,8 +1,8 @@
 """The waist: what every debuggee can do, as seen by the server, the bridge and the traces.
 
-A `Target` is a machine one can look into while it stands still.  The emulator, a stub at the end of a wire, QEMU
-and a test's dictionary all are Targets, and nobody wraps one to change what it does: strategies (how to step, how
-to break in) are passed, not stacked.
+A `Target` is a machine one can look into while it stands still.  The emulator, a stub at the end of a wire,
+QEMU and a test's dictionary all are Targets, and nobody wraps one to change what it does: strategies (how to
+step, how to break in) are passed, not stacked.
 
 States: *stopped* (`stopped` holds the reason) and *running* (`stopped` is None).
 
@@ -10,21 +10,23 @@ States: *stopped* (`stopped` holds the reason) and *running* (`stopped` is None)
 
 - Registers, memory and breakpoints are touched only while stopped; a Target asked while running raises
   TargetError(EBUSY) or, if it can answer anyway (the emulator can read memory), answers.
-- `interrupt` only asks.  The stop it causes comes out of `wait_stop`, as every stop does; asked while stopped it
-  does nothing.
+- `interrupt` only asks.  The stop it causes comes out of `wait_stop`, as every stop does; asked while
+  stopped it does nothing.
 - `wait_stop` may be cancelled and called again: the target goes on running and no stop is lost.  Called while
   stopped it returns `stopped` at once.
-- One task at a time uses a Target, with one exception: `interrupt` may be called while another awaits `wait_stop`.
+- One task at a time uses a Target, with one exception: `interrupt` may be called while another awaits
+  `wait_stop`.
 
-Threads are what gdb calls threads: for a machine, its processors, numbered from 1.  Every register access names
-one.  Memory is the memory that thread 1 would see, addresses are 64-bit numbers.
+Threads are what gdb calls threads: for a machine, its processors, numbered from 1.  Every register access
+names one.  Memory is the memory that thread 1 would see, addresses are 64-bit numbers.
 
-Registers travel as bytes laid out by `Target.description`: the packed `g` block as a whole, or one register by
-its number.  That is what the wire carries, so a round trip costs no dictionary; `Description.unpack` gives names.
+Registers travel as bytes laid out by `Target.description`: the packed `g` block as a whole, or one register
+by its number.  That is what the wire carries, so a round trip costs no dictionary; `Description.unpack`
+gives names.
 
-Required of everybody is `Target`.  The small protocols below it are abilities, found with isinstance.  Having the
-method does not oblige: `Unsupported` from it means the same as not having it (RemoteTarget learns only from its
-peer's answer), and gdb gets the empty reply that means "unknown packet".
+Required of everybody is `Target`.  The small protocols below it are abilities, found with isinstance.
+Having the method does not oblige: `Unsupported` from it means the same as not having it (RemoteTarget learns
+only from its peer's answer), and gdb gets the empty reply that means "unknown packet".
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class StopKind(enum.Enum):
     SWBREAK = "swbreak"
     HWBREAK = "hwbreak"
     WATCH = "watch"
-    """A write watchpoint; `addr` is the data address.  The access has not happened, pc is at the instruction."""
+    """A write watchpoint at data address `addr`.  The access has not happened, pc is at the instruction."""
     RWATCH = "rwatch"
     AWATCH = "awatch"
     EXITED = "exited"
@@ -125,7 +127,7 @@ class ActionKind(enum.Enum):
     STEP = "step"
     """Execute one instruction."""
     RANGE_STEP = "range step"
-    """Execute instructions until pc leaves `range`; at least one.  Breakpoints and interrupts end it early."""
+    """Execute until pc leaves `range`, at least one instruction.  Breakpoints and interrupts end it early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +242,8 @@ class Breakpoints(Protocol):
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
         """Stop at `breakpoint` when `condition` holds (None: always).  Replaces an earlier condition.
 
-        The condition is called by the machine itself, between two instructions, with the target standing still; it
-        must not await.  A target that cannot do that raises Unsupported when it is given one.
+        The condition is called by the machine itself, between two instructions, with the target standing
+        still; it must not await.  A target that cannot do that raises Unsupported when it is given one.
         """
 
     async def remove(self, breakpoint: Breakpoint) -> None:
