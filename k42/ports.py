@@ -1,0 +1,49 @@
+"""Where everything listens: fixed distances from one base port, as the K42 people are used to.
+
+Base 2102 is the console and 2103 what one types after `target remote` (K42 facts: victim kN has gdb at base + 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from k42.errors import UserError
+
+DEFAULT_BASE = 2102
+LOOPBACK = "127.0.0.1"
+#: The emulator's own gdb stub, well clear of the 8 channels of a set.
+_EMULATOR_GDB = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The ports that belong to one base."""
+
+    base: int = DEFAULT_BASE
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.base <= 65535 - _EMULATOR_GDB:
+            raise UserError(f"--base {self.base}: choose a port between 2 and {65535 - _EMULATOR_GDB}")
+
+    @property
+    def line(self) -> int:
+        """Where a machine that is not in this process offers its line."""
+        return self.base - 1
+
+    @property
+    def console(self) -> int:
+        return self.base
+
+    @property
+    def bridge(self) -> int:
+        """gdb by way of the kernel's own stub."""
+        return self.base + 1
+
+    @property
+    def emulator_gdb(self) -> int:
+        """gdb by way of the emulator's stub."""
+        return self.base + _EMULATOR_GDB
+
+    def channel(self, number: int) -> int:
+        """The port of a further thinwire channel."""
+        return self.base + number
