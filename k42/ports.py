@@ -1,6 +1,6 @@
 """Where everything listens: fixed distances from one base port, as the K42 people are used to.
 
-Base 2102 is the console and 2103 what one types after `target remote` (K42 facts: victim kN has gdb at base + 1).
+Base 2102 is the console and 2103 what one types after `target remote` (K42 facts: gdb is at base + 1).
 """
 
 from __future__ import annotations

@@ -1,0 +1,62 @@
+"""The `k42` command: one parser, one subcommand a module, one way to fail.
+
+A subcommand's module has `register(subparsers)`, which describes its arguments and sets `run`, a function from the
+parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError and becomes one
+line and status 2; Ctrl-C is status 130; anything else is our bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from k42.errors import UserError, only_error
+
+#: In the order of `k42 --help`; each is k42/NAME.py.
+SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "trace", "doctor")
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(
+        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)],
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    try:
+        return int(arguments.run(arguments))
+    except BaseException as error:
+        match only_error(error):
+            case UserError() as mistake:
+                print(f"k42 {arguments.command}: {mistake}", file=sys.stderr)
+                return USAGE_ERROR
+            case KeyboardInterrupt():
+                return INTERRUPTED
+            case BrokenPipeError():
+                # `k42 trace show FILE | head`: nobody reads any more, and that is fine.
+                sys.stderr.close()
+                return 0
+        raise
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
+    parser = argparse.ArgumentParser(
+        prog="k42", description="Debug a PPC64 kernel over one wire.", epilog="k42 COMMAND --help tells more."
+    )
+    parser.add_argument("--version", action="version", version=f"k42 {version('k42-wire')}")
+    parser.add_argument(
+        "-v", "--verbose", action="count", default=0, help="log what happens; twice: every packet, too"
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in SUBCOMMANDS:
+        import_module(f"k42.{name}").register(subparsers)
+    return parser
