@@ -1,0 +1,70 @@
+"""`k42 gdb`: find a gdb that knows PPC64, give it the kernel's symbols and our commands, and connect it.
+
+gdb replaces this process, so its terminal handling is its own.  Arguments after `--` go to gdb as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from pathlib import Path
+
+from k42.errors import UserError
+from k42.gdb_programs import ARCHITECTURE, find_gdb
+from k42.kernel import find_kernel
+from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
+
+EXTENSION = Path(__file__).with_name("gdb_extension.py")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "gdb",
+        help="start gdb with symbols and our commands, connected",
+        usage="k42 gdb [options] [HOST:PORT] [-- GDB-ARGUMENTS...]",
+    )
+    parser.add_argument(
+        "endpoint", nargs="?", metavar="HOST:PORT", help="default: the bridge, or else the emulator's stub"
+    )
+    parser.add_argument("gdb_arguments", nargs="*", metavar="GDB-ARGUMENTS", help="passed on to gdb")
+    parser.add_argument("--kernel", metavar="FILE", help="the kernel with symbols (default: our own guest)")
+    parser.add_argument(
+        "--base", type=int, default=DEFAULT_BASE, help="base port of the `k42 up` to connect to (%(default)s)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Become gdb; returns only by raising UserError."""
+    program = find_gdb()
+    endpoint = arguments.endpoint or find_listener(Ports(arguments.base))
+    command = [program, *connect_arguments(endpoint, find_kernel(arguments.kernel)), *arguments.gdb_arguments]
+    try:
+        os.execv(program, command)
+    except OSError as error:
+        raise UserError(f"cannot start {program}: {error.strerror}") from None
+
+
+def connect_arguments(endpoint: str, kernel: Path) -> list[str]:
+    """Return gdb's arguments: architecture, symbols, our commands, and the connection."""
+    return [
+        "-q",
+        "-ex", f"set architecture {ARCHITECTURE}",
+        "-ex", f"file {kernel}",
+        "-ex", f"source {EXTENSION}",
+        "-ex", f"target remote {endpoint}",
+    ]  # fmt: skip
+
+
+def find_listener(ports: Ports) -> str:
+    """Return the first of our gdb ports where somebody listens.  Raises UserError that says what to start."""
+    for port in (ports.bridge, ports.emulator_gdb):
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            if probe.connect_ex((LOOPBACK, port)) == 0:
+                return f"{LOOPBACK}:{port}"
+    raise UserError(
+        f"nothing listens on {LOOPBACK}:{ports.bridge} or :{ports.emulator_gdb}: "
+        "start `k42 up` first, or say where (k42 gdb HOST:PORT)"
+    )
