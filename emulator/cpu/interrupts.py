@@ -1,17 +1,19 @@
 """Interrupts: the exception an instruction raises, and what the processor does with it.
 
-An instruction that cannot complete raises `Interrupt`; registers and pc are then exactly as they were before
-it (or, for sc and the trace interrupt, just after it).  Asynchronous interrupts are made by the machine between
-two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC Operating Environment
-Architecture 2.01, chapter 5; 970 user's manual, chapter 4).
+An instruction that cannot complete raises `Interrupt`; registers and pc are then exactly as they were
+before it (or, for sc and the trace interrupt, just after it).  Asynchronous interrupts are made by the machine
+between two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC Operating
+Environment Architecture 2.01, chapter 5; 970 user's manual, chapter 4).
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
+from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.state import (
     MSR_HV,
+    MSR_IDENTITY,
     MSR_ISF,
     MSR_ME,
     MSR_SF,
@@ -93,13 +95,22 @@ def privileged() -> Interrupt:
 
 
 def deliver(state: CpuState, interrupt: Interrupt) -> None:
-    """Enter the handler: SRR0/SRR1 from pc/MSR, MSR to its interrupt value, pc to the vector."""
+    """Enter the handler: SRR0/SRR1 from pc/MSR, MSR to its interrupt value, pc to the vector.
+
+    Raises Leave (CHECKSTOP, the vector as detail) for a machine check with MSR[ME] off, having changed nothing.
+    """
     msr = state.msr
+    kept = _MSR_KEPT
+    if interrupt.vector is Vector.MACHINE_CHECK:
+        if not msr & MSR_ME:
+            raise Leave(ExitKind.CHECKSTOP, int(interrupt.vector), retry=True)
+        kept &= ~MSR_ME
     state.put("srr0", state.pc + 4 if interrupt.after else state.pc)
     state.put("srr1", msr & SRR1_FROM_MSR | interrupt.srr1)
     if interrupt.dar is not None:
         state.put("dar", interrupt.dar)
     if interrupt.dsisr is not None:
         state.put("dsisr", interrupt.dsisr)
-    state.msr = msr & _MSR_KEPT | MSR_SF
+    # `interrupt_msr` is HV on a machine of its own and 0 in a partition (970 user's manual, 4.5).
+    state.msr = msr & kept | MSR_SF | state.get("interrupt_msr")
     state.pc = int(interrupt.vector)

@@ -5,8 +5,8 @@ native engine adds `8 * index` to `address`.  That is why nothing here is a Pyth
 register *is* its word index, and `LAYOUT` is the only place where the order is written down.
 
 Registers that instructions write in pieces are kept in pieces and put together only when somebody looks: XER
-as CA, OV, SO and the rest, CR as eight 4-bit fields (LT GT EQ SO from the top).  Word `zero` always holds 0; an
-operand of the form "(RA|0)" with RA = 0 simply names it (Power ISA Book I, 3.3.1).
+as CA, OV, SO and the rest, CR as eight 4-bit fields (LT GT EQ SO from the top).  Word `zero` always holds 0;
+an operand of the form "(RA|0)" with RA = 0 simply names it (Power ISA Book I, 3.3.1).
 
 A vector register is two words, high half first.
 """
@@ -62,8 +62,13 @@ LAYOUT: tuple[tuple[str, int], ...] = (
     # The reservation of lwarx/ldarx: real address of the granule, and whether it is held (0 or 1).
     ("reserve_addr", 1),
     ("reserve_held", 1),
-    # Instructions completed since power-on; timebase and decrementer are derived from it (cpu/timers).
+    # Instructions completed since power-on, and the clocks derived from them (cpu/timers).
     ("icount", 1),
+    ("time_slept", 1),
+    ("tb_offset", 1),
+    ("dec_zero", 1),
+    # MSR bits that every interrupt sets (cpu/interrupts): HV, unless the machine is a partition.
+    ("interrupt_msr", 1),
     # Words only a native engine uses: its budget, exit reason, fault address, callback pointers, and so on.
     ("engine", 64),
 )
