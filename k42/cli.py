@@ -1,8 +1,8 @@
 """The `k42` command: one parser, one subcommand a module, one way to fail.
 
-A subcommand's module has `register(subparsers)`, which describes its arguments and sets `run`, a function from the
-parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError and becomes one
-line and status 2; Ctrl-C is status 130; anything else is our bug and keeps its traceback.
+A subcommand's module has `register(subparsers)`, which describes its arguments and sets `run`, a function
+from the parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError and
+becomes one line and status 2; Ctrl-C is status 130; anything else is our bug and keeps its traceback.
 """
 
 from __future__ import annotations

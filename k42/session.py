@@ -27,7 +27,7 @@ from typing import cast
 import trio
 from pygdbmi import gdbmiparser
 
-from k42.errors import UserError
+from k42.errors import UserError, only_error
 from k42.gdb_programs import find_gdb
 
 #: A record is one line; gdb's longest (a big memory dump) stay far below this.
@@ -100,8 +100,7 @@ class Gdb:
 
     async def console(self, line: str) -> str:
         """Type `line` at gdb's prompt and return what it prints; `resume` is for what lets the target run."""
-        quoted = line.replace("\\", "\\\\").replace('"', '\\"')
-        return (await self.command(f'-interpreter-exec console "{quoted}"')).text
+        return (await self.command(f"-interpreter-exec console {_quote(line)}")).text
 
     async def connect(self, endpoint: str) -> str:
         """`target remote ENDPOINT`; returns what gdb printed, so that a script can look for warnings."""
@@ -115,8 +114,7 @@ class Gdb:
     async def start(self, line: str) -> None:
         """Type a command that lets the target run, and return when it does; `wait_stop` takes the stop."""
         self._stops.clear()
-        quoted = line.replace("\\", "\\\\").replace('"', '\\"')
-        await self.command(f'-interpreter-exec console "{quoted}"')
+        await self.command(f"-interpreter-exec console {_quote(line)}")
 
     async def wait_stop(self) -> Stop:
         """Return the oldest stop not yet taken.  Raises GdbError when gdb ends."""
@@ -133,7 +131,7 @@ class Gdb:
 
     async def evaluate(self, expression: str) -> str:
         """Return the value of a C expression as gdb prints it."""
-        result = await self.command(f'-data-evaluate-expression "{expression}"')
+        result = await self.command(f"-data-evaluate-expression {_quote(expression)}")
         return str(result.payload["value"])
 
     async def _read(self) -> None:
@@ -172,6 +170,11 @@ class Gdb:
                 pass  # logs echo the command, and the other notifications say nothing a script needs
 
 
+def _quote(text: str) -> str:
+    """Return `text` as an MI c-string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def _mapping(payload: object) -> Mapping[str, object]:
     return payload if isinstance(payload, dict) else {}
 
@@ -208,6 +211,9 @@ async def open_gdb(
                 await gdb.command(f"-gdb-set {setting}")
             yield gdb
             nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # The reader raises nothing of its own: what the nursery wrapped is the caller's error.
+        raise only_error(group) from None
     finally:
         process.kill()
         with trio.CancelScope(shield=True):
