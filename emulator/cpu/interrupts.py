@@ -1,8 +1,8 @@
 """Interrupts: the exception an instruction raises, and what the processor does with it.
 
 An instruction that cannot complete raises `Interrupt`; registers and pc are then exactly as they were
-before it (or, for sc and the trace interrupt, just after it).  Asynchronous interrupts are made by the machine
-between two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC Operating
+before it (or, for sc and the trace interrupt, just after it).  Asynchronous interrupts are made by the
+machine between two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC Operating
 Environment Architecture 2.01, chapter 5; 970 user's manual, chapter 4).
 """
 
@@ -97,7 +97,7 @@ def privileged() -> Interrupt:
 def deliver(state: CpuState, interrupt: Interrupt) -> None:
     """Enter the handler: SRR0/SRR1 from pc/MSR, MSR to its interrupt value, pc to the vector.
 
-    Raises Leave (CHECKSTOP, the vector as detail) for a machine check with MSR[ME] off, having changed nothing.
+    Raises Leave (CHECKSTOP, the vector as detail) for a machine check with MSR[ME] off; nothing is changed.
     """
     msr = state.msr
     kept = _MSR_KEPT

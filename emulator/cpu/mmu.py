@@ -4,8 +4,8 @@
 
 With MSR[IR] (fetches) or MSR[DR] (loads, stores) off, the effective address is the real one, cut to the 42
 bits a 970 has.  With it on, the segment comes from the segment lookaside buffer, 64 entries that live in the
-state block in the format of slbmte; a processor that has none (not in `SLB_PVRS`) reads the segment table that
-ASR names.  The page comes from the hashed page table that SDR1 names, primary and secondary group, 4 KB or
+state block in the format of slbmte; a processor that has none (not in `SLB_PVRS`) reads the segment table
+that ASR names.  The page comes from the hashed page table that SDR1 names, primary and secondary group, 4 KB or
 (segment's L bit) 16 MB.  A hit sets the page's R bit, and C for a store, in the table.
 
 What `translate` finds it keeps by 4 KB granule, in `_pages`; a key holds page, context and kind of access, so

@@ -60,4 +60,4 @@ class Engine(Protocol):
         """Forget every cached translation (SLB, page table or MSR context changed)."""
 
     def set_breakpoints(self, addresses: frozenset[int]) -> None:
-        """Stop *before* an instruction at any of these effective addresses, but not the first one of a run."""
+        """Stop *before* an instruction at any of these effective addresses; the first one of a run may pass."""
