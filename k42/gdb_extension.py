@@ -1,0 +1,170 @@
+"""Our commands inside gdb: `source gdb_extension.py`, or let `k42 gdb` do it.
+
+Runs in gdb's own Python, so it uses the standard library and the `gdb` module only, and imports nothing of
+ours.  What a command needs from the machine it asks with `monitor`, which works through the bridge and on the
+emulator's stub alike; a server that lacks an ability says so itself.
+"""
+
+from __future__ import annotations
+
+import gdb
+
+MODES = ("auto", "hardware", "software")
+
+
+def monitor(command: str) -> str:
+    """Return what the server answers to `monitor COMMAND`; gdb.GdbError when nobody does."""
+    if not is_connected():
+        raise gdb.GdbError("not connected: `target remote HOST:PORT` first")
+    return str(gdb.execute("monitor " + command, to_string=True))
+
+
+def is_connected() -> bool:
+    """True when gdb speaks to a remote target."""
+    return gdb.selected_inferior().connection is not None
+
+
+class SingleStepMode(gdb.Parameter):
+    """How `stepi` and all that is built on it are carried out.
+
+    auto      hardware where it works, else software; says once what it chose
+    hardware  the stub's own single step, or the trace bit of the MSR (SE)
+    software  a trap planted at every place the instruction may lead to"""
+
+    set_doc = "Set how single steps are carried out: auto, hardware or software."
+    show_doc = "Show how single steps are carried out."
+
+    def __init__(self) -> None:
+        super().__init__("single-step-mode", gdb.COMMAND_RUNNING, gdb.PARAM_ENUM, MODES)
+        self.value = "auto"
+
+    def get_set_string(self) -> str:
+        if is_connected():
+            return monitor(f"single-step-mode {self.value}").rstrip("\n")
+        return f"single-step-mode will be {self.value} after connecting"
+
+    def get_show_string(self, value: str) -> str:
+        if is_connected():
+            return monitor("single-step-mode").rstrip("\n")
+        return f"single-step-mode is {value} (not connected)"
+
+
+class SingleStepModeCommand(gdb.Command):
+    """Show or set how single steps are carried out: single-step-mode [auto|hardware|software]"""
+
+    def __init__(self) -> None:
+        super().__init__("single-step-mode", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, _from_tty: bool) -> None:
+        mode = argument.strip()
+        if mode and mode not in MODES:
+            raise gdb.GdbError(f"single-step-mode {mode}: choose one of {', '.join(MODES)}")
+        gdb.execute(f"set single-step-mode {mode}" if mode else "show single-step-mode")
+
+    def complete(self, _text: str, word: str) -> list[str]:
+        return [mode for mode in MODES if mode.startswith(word)]
+
+
+class K42(gdb.Command):
+    """What K42 people need beside gdb's own commands; `help k42` lists them."""
+
+    def __init__(self) -> None:
+        super().__init__("k42", gdb.COMMAND_USER, prefix=True)
+
+
+class Console(gdb.Command):
+    """Type a line on the kernel's console (channel 0): k42 console TEXT
+
+    A carriage return is added.  Nobody answers while the kernel stands still; what it prints afterwards is
+    seen where the console is."""
+
+    def __init__(self) -> None:
+        super().__init__("k42 console", gdb.COMMAND_USER)
+
+    def invoke(self, argument: str, _from_tty: bool) -> None:
+        gdb.write(monitor(f"console {argument}"))
+
+
+class Trace(gdb.Command):
+    """Step and write down where: k42 trace STEPS [FILE]
+
+    One line a step: number, pc, symbol and instruction.  Without FILE the lines are printed.  For millions of
+    steps use `k42 trace record` in the shell."""
+
+    def __init__(self) -> None:
+        super().__init__("k42 trace", gdb.COMMAND_RUNNING)
+
+    def invoke(self, argument: str, _from_tty: bool) -> None:
+        words = gdb.string_to_argv(argument)
+        if len(words) not in (1, 2) or not words[0].isdecimal() or int(words[0]) < 1:
+            raise gdb.GdbError("k42 trace STEPS [FILE]: STEPS is a number from 1")
+        if len(words) == 1:
+            self.record(int(words[0]), gdb.write)
+            return
+        try:
+            with open(words[1], "w", encoding="utf-8") as file:
+                self.record(int(words[0]), file.write)
+        except OSError as error:
+            raise gdb.GdbError(f"cannot write {words[1]}: {error.strerror}") from None
+
+    @staticmethod
+    def record(steps: int, write) -> None:  # type: ignore[no-untyped-def]  # gdb.write has no type
+        for number in range(steps):
+            where = gdb.execute("x/i $pc", to_string=True).removeprefix("=> ").strip()
+            write(f"{number:8} {where}\n")
+            gdb.execute("stepi", to_string=True)
+
+
+class Vectors(gdb.Command):
+    """Show the first instruction of every exception vector."""
+
+    #: Where K42-style kernels see physical memory (K42 facts E.6).
+    VIRTUAL_TO_REAL = 0xC000_0000_0000_0000
+    NAMES = (
+        (0x100, "Reset"), (0x200, "Machine Check"), (0x300, "Data Storage"), (0x380, "Data Segment"),
+        (0x400, "Instruction Storage"), (0x480, "Instruction Segment"), (0x500, "External"),
+        (0x600, "Alignment"), (0x700, "Program"), (0x800, "Floating-point Unavailable"),
+        (0x900, "Decrementer"), (0xC00, "System Call"), (0xD00, "Trace"), (0xF00, "Performance Monitor"),
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__("k42 vectors", gdb.COMMAND_DATA)
+
+    def invoke(self, _argument: str, _from_tty: bool) -> None:
+        for offset, name in self.NAMES:
+            try:
+                listing = gdb.execute(f"x/i {self.VIRTUAL_TO_REAL + offset:#x}", to_string=True)
+            except gdb.MemoryError:
+                listing = "unreadable"
+            instruction = listing.removeprefix("=> ").split(":", 1)[-1].strip()
+            gdb.write(f"{offset:#6x}  {name:28} {instruction}\n")
+
+
+class Slb(gdb.Command):
+    """Show the segment lookaside buffer (the emulator's stub knows it; a kernel's stub does not)."""
+
+    def __init__(self) -> None:
+        super().__init__("k42 slb", gdb.COMMAND_DATA)
+
+    def invoke(self, _argument: str, _from_tty: bool) -> None:
+        gdb.write(monitor("slb"))
+
+
+class Tasks(gdb.Command):
+    """Show the kernel's threads, read from its own table (our guest's `threads`)."""
+
+    def __init__(self) -> None:
+        super().__init__("k42 tasks", gdb.COMMAND_DATA)
+
+    def invoke(self, _argument: str, _from_tty: bool) -> None:
+        try:
+            table = gdb.parse_and_eval("threads")
+            first, last = table.type.range()
+        except gdb.error as error:
+            raise gdb.GdbError(f"this kernel has no table `threads` that gdb can see ({error})") from None
+        for index in range(first, last + 1):
+            gdb.write(f"{index:3}  {table[index].format_string(max_elements=16)}\n")
+
+
+for command in (SingleStepMode, SingleStepModeCommand, K42, Console, Trace, Vectors, Slb, Tasks):
+    command()
