@@ -2,8 +2,8 @@
 
 An instruction that cannot complete raises `Interrupt`; registers and pc are then exactly as they were
 before it (or, for sc and the trace interrupt, just after it).  Asynchronous interrupts are made by the
-machine between two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC Operating
-Environment Architecture 2.01, chapter 5; 970 user's manual, chapter 4).
+machine between two instructions.  `deliver` is the one place that writes SRR0, SRR1 and MSR (PowerPC
+Operating Environment Architecture 2.01, chapter 5; 970 user's manual, chapter 4).
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     effective address --segment--> virtual address --page--> real address
 
 With MSR[IR] (fetches) or MSR[DR] (loads, stores) off, the effective address is the real one, cut to the 42
-bits a 970 has.  With it on, the segment comes from the segment lookaside buffer, 64 entries that live in the
-state block in the format of slbmte; a processor that has none (not in `SLB_PVRS`) reads the segment table
-that ASR names.  The page comes from the hashed page table that SDR1 names, primary and secondary group, 4 KB or
-(segment's L bit) 16 MB.  A hit sets the page's R bit, and C for a store, in the table.
+bits a 970 has.  With it on, the segment comes from the segment lookaside buffer, 64 entries that live in
+the state block in the format of slbmte; a processor that has none (not in `SLB_PVRS`) reads the segment table
+that ASR names.  The page comes from the hashed page table that SDR1 names, primary and secondary group, 4 KB
+or (segment's L bit) 16 MB.  A hit sets the page's R bit, and C for a store, in the table.
 
 What `translate` finds it keeps by 4 KB granule, in `_pages`; a key holds page, context and kind of access, so
 that changing MSR needs no flush and a store is kept only once C is set.  Engines keep copies of their own:
@@ -177,13 +177,15 @@ class Mmu:
         page = ea & PAGE_MASK
         return any(w.start < page + 0x1000 and page < w.start + w.length for w in self._all_watches())
 
-    def probe(self, ea: int) -> int | None:
+    def probe(self, ea: int, *, translated: bool | None = None) -> int | None:
         """Return the real address of `ea`, None if it has none; for debuggers.
 
-        No interrupt, no R or C bit, no permission asked.  Translated if either kind of translation is on.
+        No interrupt, no R or C bit, no permission asked.  `translated` None: as MSR[IR] or MSR[DR] says.
         """
         ea &= (1 << 64) - 1
-        if not self._words[_MSR] & (MSR_DR | MSR_IR):
+        if translated is None:
+            translated = bool(self._words[_MSR] & (MSR_DR | MSR_IR))
+        if not translated:
             return ea & REAL_MASK
         segment = self.segment(ea)
         page = None if segment is None else self.page(segment, ea)

@@ -60,4 +60,7 @@ class Engine(Protocol):
         """Forget every cached translation (SLB, page table or MSR context changed)."""
 
     def set_breakpoints(self, addresses: frozenset[int]) -> None:
-        """Stop *before* an instruction at any of these effective addresses; the first one of a run may pass."""
+        """Stop *before* an instruction at any of these effective addresses.
+
+        The first instruction of a run is not looked at: the machine has done that.
+        """
