@@ -1,8 +1,8 @@
 """The hypervisor's calls, of a partition that has a terminal and nothing else (K42 facts D.8).
 
 `sc 1` with the call's token in r3 and arguments from r4; the status goes to r3, results from r4.  Every
-terminal number is the one console.  Calls this hypervisor does not have answer H_FUNCTION, as the architecture
-wants (PAPR, "Hypervisor call functions").
+terminal number is the one console.  Calls this hypervisor does not have answer H_FUNCTION, as the
+architecture wants (PAPR, "Hypervisor call functions").
 """
 
 from __future__ import annotations

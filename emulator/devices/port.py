@@ -1,8 +1,8 @@
 """A port: the two byte queues between a device of the guest and the world outside.
 
-The guest's side is `put` and `get`, called by a device while an instruction executes; the outside is `feed`
-and `drain`, called between two runs.  Both queues are bounded: a device shows the guest a full transmitter, or
-makes it wait, and the outside reads no more than `room` from its peer.
+The guest's side is `put` and `get`, called by a device while an instruction executes; the outside is
+`feed` and `drain`, called between two runs.  Both queues are bounded: a device shows the guest a full
+transmitter, or makes it wait, and the outside reads no more than `room` from its peer.
 """
 
 from __future__ import annotations

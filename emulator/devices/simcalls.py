@@ -1,11 +1,13 @@
-"""The simulator interface: what SimOS and Mambo do for a kernel that executes a call word (K42 facts D.2, D.3).
+"""The simulator interface: what SimOS and Mambo do for a kernel (K42 facts D.2, D.3).
 
-r3 holds the function code, r4.. the arguments, and the result goes to r3; no other register changes.  Pointers
-are real addresses.  Both call words mean the same here, for every code.
+A kernel asks by executing a call word.  r3 holds the function code, r4.. the arguments, and the result
+goes to r3; no other register changes.  Pointers are real addresses.  Both call words mean the same here,
+for every code.
 
-Two ports: `console` (codes 0 and 60) and `wire`, thinwire's line (codes 61 and 62).  A call that must wait ends
-the run as IDLE: a read of an empty wire takes `EMPTY_READ_TIME` and answers 0, a write to a full port is made
-again when the guest comes back.  A port that is full although nobody is connected loses what comes.
+Two ports: `console` (codes 0 and 60) and `wire`, thinwire's line (codes 61 and 62).  A call that must
+wait ends the run as IDLE: a read of an empty wire takes `EMPTY_READ_TIME` and answers 0, a write to a
+full port is made again when the guest comes back.  A port that is full although nobody is connected loses
+what comes.
 
 A code that does not exist answers -1 and is logged, once for each code.
 """

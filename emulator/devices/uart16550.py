@@ -1,13 +1,14 @@
 """A 16550 UART without its FIFO's interrupts: what a kernel that polls needs (K42 facts D.9).
 
-The transmitter is as fast as the host drains the port; a byte written while nobody is connected is lost, as on
-a cable that ends nowhere.  CTS, DSR and DCD show whether somebody is connected.  The divisor is remembered and
-shown as `speed` but delays nothing.
+The transmitter is as fast as the host drains the port; a byte written while nobody is connected is lost,
+as on a cable that ends nowhere.  CTS, DSR and DCD show whether somebody is connected.  The divisor is
+remembered and shown as `speed` but delays nothing.
 
-A guest that waits for a byte reads the line status register over and over.  After `PATIENCE` such readings, each
-soon after the last and none of them of use, the next one ends the run as IDLE instead, with nothing done and a
-time the guest may sleep; the time doubles while the silence lasts.  So an idle guest costs nothing although it
-polls, and one that looks at the UART now and then while it computes is left alone.
+A guest that waits for a byte reads the line status register over and over.  After `PATIENCE` such
+readings, each soon after the last and none of them of use, the next one ends the run as IDLE instead,
+with nothing done and a time the guest may sleep; the time doubles while the silence lasts.  So an idle
+guest costs nothing although it polls, and one that looks at the UART now and then while it computes is
+left alone.
 """
 
 from __future__ import annotations
@@ -63,6 +64,9 @@ class Uart16550:
         """Join the UART to `port`; `now` returns the guest time in instructions."""
         self.port = port
         self._now = now
+        self._patience = PATIENCE
+        self._sleep = FIRST_SLEEP
+        self._last_poll = 0
         self.reset()
 
     def reset(self) -> None:
