@@ -34,8 +34,12 @@ class Timers:
     __slots__ = ("_words",)
 
     def __init__(self, state: CpuState) -> None:
-        """Keep the clocks of `state`; the decrementer begins as far away as it goes."""
+        """Keep the clocks of `state`."""
         self._words = state.words
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the decrementer as far away as it goes."""
         self.set_decrementer(_SIGN32 - 1)
 
     def elapsed(self) -> int:

@@ -1,0 +1,270 @@
+"""The machine: processor, memory and devices wired together, run a bounded piece at a time.
+
+Synchronous and without a clock of its own.  `run(budget)` completes exactly `budget` instructions unless
+something ends it earlier, and everything that happens between two instructions happens here: asynchronous
+interrupts (external before decrementer, both only with MSR[EE]), the trace interrupt of MSR[SE] and
+MSR[BE], and the debugger's breakpoints.
+
+Guest time is counted in instructions (cpu/timers).  A guest with nothing to do ends the run as IDLE; whoever
+drives the machine then decides how much of `idle_limit` passes by `sleep`: `run_until` passes all of it at
+once, the runner waits for the host's clock.  Input is what the driver puts into `wire` and `console` between
+two runs.  The same input at the same guest times gives the same run, to the last register.
+
+One thread at a time.  Only `request_stop` may be called from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from emulator.boot import SERIAL_PORT, Program, enter
+from emulator.config import MachineConfig, MachineKind
+from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.interrupts import Interrupt, Vector, deliver
+from emulator.cpu.mmu import Mmu, Watch
+from emulator.cpu.processor import Engine, Processor
+from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_SE, CpuState
+from emulator.cpu.timers import Timers
+from emulator.devices import uart16550
+from emulator.devices.hvterm import HypervisorTerminal
+from emulator.devices.port import Port
+from emulator.devices.simcalls import SimulatorCalls
+from emulator.devices.uart16550 import Uart16550
+from emulator.memory import PAGE_SIZE, Memory, NoMemory
+
+#: An engine is let go this far before a stop request is looked at.
+SLICE = 100_000
+
+_RFID = 0x4C00_0024
+#: Primary opcodes of branches; 19 is shared (bclr 16, bcctr 528).
+_BRANCHES = frozenset({16, 18})
+_BRANCHES_19 = frozenset({16, 528})
+_FIRST_ENGINE_WORD = INDEX["engine"]
+
+
+def engine_named(name: str) -> Callable[[Processor], Engine]:
+    """Return the maker of the engine called `name`.  Raises ValueError, in words for the user."""
+    # Imported when asked for: an engine may need what is not installed.
+    match name:
+        case "reference" | "auto":
+            from emulator.engines.reference import ReferenceEngine
+
+            return ReferenceEngine
+        case _:
+            raise ValueError(f"engine {name!r}: there are reference and auto")
+
+
+class Machine:
+    """One machine with one processor."""
+
+    def __init__(
+        self, config: MachineConfig, program: Program, engine: Callable[[Processor], Engine] | None = None
+    ) -> None:
+        """Build the machine and put `program` at its first instruction.  Raises LoadError.
+
+        `engine` makes the engine; None: the one that `config.engine` names.
+        """
+        self.config = config
+        self.program = program
+        self.state = CpuState()
+        self.memory = Memory(config.memory)
+        self.mmu = Mmu(self.state, self.memory)
+        self.timers = Timers(self.state)
+        #: The line thinwire runs over: the UART on hardware, calls 61 and 62 on a simulator.
+        self.wire = Port()
+        #: The console beside it: calls 0 and 60 on a simulator, the terminal of a partition.
+        self.console = Port()
+        self.processor = Processor(self.state, self.memory, self.mmu, self.timers)
+        self.uart: Uart16550 | None = None
+        #: The external interrupt line, a level.  No device here raises it: K42 polls.
+        self.external_interrupt = False
+        self._add_devices()
+        make = engine or engine_named(config.engine)
+        self.engine = make(self.processor)
+        self.memory.on_write.append(self.engine.invalidate)
+        self._breakpoints: frozenset[int] = frozenset()
+        self._stop_requested = False
+        self.reset()
+
+    def _add_devices(self) -> None:
+        match self.config.kind:
+            case MachineKind.HARDWARE:
+                self.uart = Uart16550(self.wire, self.timers.elapsed)
+                self.memory.add_device(SERIAL_PORT, uart16550.REGISTERS, self.uart)
+            case MachineKind.MAMBO:
+                calls = SimulatorCalls(self.console, self.wire, self.config.epoch)
+                self.processor.simulator_call = calls.call
+            case MachineKind.LPAR:
+                self.processor.hypervisor_call = HypervisorTerminal(self.console).call
+
+    def reset(self) -> None:
+        """Power off and on: memory, registers, time and ports as at the beginning, the program entered again.
+
+        Breakpoints and watches stay, and so does whoever is connected.
+        """
+        self.memory.clear()
+        for index in range(_FIRST_ENGINE_WORD):
+            self.state.words[index] = 0
+        self.state.put("pvr", self.config.pvr)
+        if self.config.kind is not MachineKind.LPAR:
+            self.state.put("interrupt_msr", MSR_HV)
+        self.timers.reset()
+        self.mmu.flush()
+        self.engine.flush_translations()
+        self.engine.invalidate(0, self.memory.size)
+        self.wire.clear()
+        self.console.clear()
+        if self.uart is not None:
+            self.uart.reset()
+        self.external_interrupt = False
+        self._stop_requested = False
+        enter(self.program, self.config, self.state, self.memory, self.mmu)
+
+    # Running ---------------------------------------------------------------------------------------------
+
+    def run(self, budget: int, *, resume: bool = False) -> Exit:
+        """Complete `budget` instructions, or fewer if something else ends the run; say which.
+
+        `resume` is for the debugger's own resumption: a breakpoint where pc stands already does not count.
+        """
+        state = self.state
+        start = state.icount
+        end = start + budget
+        passed = state.pc if resume else None
+        while True:
+            if self._stop_requested:
+                self._stop_requested = False
+                return Exit(ExitKind.STOP_REQUEST, state.icount - start)
+            if state.icount >= end:
+                return Exit(ExitKind.BUDGET, state.icount - start)
+            self._take_interrupt()
+            if state.pc in self._breakpoints and state.pc != passed:
+                return Exit(ExitKind.BREAKPOINT, state.icount - start)
+            passed = None
+            limit = min(end - state.icount, SLICE)
+            msr = state.msr
+            if msr & MSR_EE:
+                # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
+                limit = min(limit, self.timers.next_event())
+            exit_ = self._run_traced() if msr & (MSR_SE | MSR_BE) else self.engine.run(limit)
+            if exit_ is not None:
+                return replace(exit_, instructions=state.icount - start)
+
+    def request_stop(self) -> None:
+        """Make the run under way, or the next one, end with STOP_REQUEST.  For other threads."""
+        self._stop_requested = True
+
+    @property
+    def now(self) -> int:
+        """Guest time since power-on, in instructions."""
+        return self.timers.elapsed()
+
+    def idle_limit(self, exit_: Exit) -> int | None:
+        """Return how much time the guest may sleep after an IDLE exit; None: until there is input."""
+        limits = [exit_.detail] if exit_.detail else []
+        if self.state.msr & MSR_EE:
+            if self.external_interrupt:
+                return 0
+            limits.append(self.timers.next_event())
+        return min(limits, default=None)
+
+    def sleep(self, instructions: int) -> None:
+        """Let guest time pass for an idle guest."""
+        self.timers.sleep(instructions)
+
+    def run_until(self, time: int) -> Exit:
+        """Run, and pass idle time at once, until guest time is `time` (BUDGET) or something else comes up."""
+        while self.now < time:
+            exit_ = self.run(time - self.now)
+            if exit_.kind is ExitKind.IDLE:
+                limit = self.idle_limit(exit_)
+                left = time - self.now
+                self.sleep(left if limit is None else min(limit, left))
+            elif exit_.kind is not ExitKind.BUDGET:
+                return exit_
+        return Exit(ExitKind.BUDGET)
+
+    def step(self) -> Exit:
+        """Complete one instruction whatever pc stands on; BUDGET unless something else came up."""
+        while True:
+            exit_ = self.run(1, resume=True)
+            if exit_.kind is not ExitKind.IDLE:
+                return exit_
+            if exit_.instructions:
+                return Exit(ExitKind.BUDGET, exit_.instructions)
+
+    def _take_interrupt(self) -> None:
+        """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in."""
+        if not self.state.msr & MSR_EE:
+            return
+        if self.external_interrupt:
+            deliver(self.state, Interrupt(Vector.EXTERNAL))
+        elif self.timers.is_decrementer_pending():
+            deliver(self.state, Interrupt(Vector.DECREMENTER))
+
+    def _run_traced(self) -> Exit | None:
+        """Run one instruction with MSR[SE] or MSR[BE] on and take the trace interrupt it causes.
+
+        An instruction that causes another interrupt is not traced, and rfid never is (Book III 2.01, 5.5.11);
+        the delivery of an interrupt has cleared both bits, which is how we know.
+        """
+        state = self.state
+        real = self.mmu.probe(state.pc)
+        word = 0
+        if real is not None and self.memory.is_ram(real, 4):
+            word = self.memory.load(real, 4)
+        before = state.icount
+        exit_ = self.engine.run(1)
+        traced = bool(state.msr & MSR_SE) or (bool(state.msr & MSR_BE) and _is_branch(word))
+        if state.icount != before and traced and word != _RFID:
+            deliver(state, Interrupt(Vector.TRACE))
+        return exit_
+
+    # Debugging -------------------------------------------------------------------------------------------
+
+    def set_breakpoints(self, addresses: Iterable[int]) -> None:
+        """Replace the effective addresses where a run stops before the instruction."""
+        self._breakpoints = frozenset(addresses)
+        self.engine.set_breakpoints(self._breakpoints)
+
+    def set_watches(self, watches: Iterable[Watch]) -> None:
+        """Replace the effective addresses where a run stops before a load or store."""
+        self.mmu.set_watches(watches)
+        self.engine.flush_translations()
+
+    def read_memory(self, ea: int, length: int) -> bytes:
+        """Return up to `length` bytes at effective address `ea`, fewer where RAM or translation ends."""
+        data = bytearray()
+        while len(data) < length:
+            at = ea + len(data)
+            piece = min(length - len(data), PAGE_SIZE - at % PAGE_SIZE)
+            real = self.mmu.probe(at)
+            if real is None:
+                break
+            try:
+                data += self.memory.read(real, piece)
+            except NoMemory:
+                break
+        return bytes(data)
+
+    def write_memory(self, ea: int, data: bytes) -> int:
+        """Write at effective address `ea` whatever its protection; return how many bytes could be written."""
+        done = 0
+        while done < len(data):
+            at = ea + done
+            piece = min(len(data) - done, PAGE_SIZE - at % PAGE_SIZE)
+            real = self.mmu.probe(at)
+            if real is None:
+                break
+            try:
+                self.memory.write(real, data[done : done + piece])
+            except NoMemory:
+                break
+            done += piece
+        return done
+
+
+def _is_branch(word: int) -> bool:
+    opcode = word >> 26
+    return opcode in _BRANCHES or (opcode == 19 and (word >> 1 & 0x3FF) in _BRANCHES_19)
