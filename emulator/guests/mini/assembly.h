@@ -18,6 +18,17 @@ name:   .quad   .L.##name, .TOC.@tocbase, 0;            \
 #define END_FUNCTION(name)                              \
         .size   name, . - .L.##name
 
+/* For functions that nothing called: a debugger's back trace ends in them. */
+#define OUTERMOST_FUNCTION(name)                        \
+        .cfi_sections .debug_frame;                     \
+        FUNCTION(name);                                 \
+        .cfi_startproc;                                 \
+        .cfi_undefined 65
+
+#define END_OUTERMOST_FUNCTION(name)                    \
+        .cfi_endproc;                                   \
+        END_FUNCTION(name)
+
 #define LOAD_IMMEDIATE(register, value)                 \
         lis     register, value@highest;                \
         ori     register, register, value@higher;       \

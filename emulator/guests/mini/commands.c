@@ -23,8 +23,8 @@ static void run_help(int argc, char **argv)
     for (const struct command *command = commands; command->name != NULL; command++) {
         console_print("  %-7s %-9s %s\n", command->name, command->arguments, command->help);
     }
-    console_print("for a debugger to change: char prompt[16] (\"%s\"), int verbosity (%d; 2 times each command)\n",
-                  prompt, verbosity);
+    console_print("for a debugger to change: char prompt[16]; int verbosity, now %d, at 2 each command is timed\n",
+                  verbosity);
 }
 
 static void run_echo(int argc, char **argv)

@@ -7,7 +7,6 @@
 
 enum {
     CTRL_C = 0x03,
-    BELL = 0x07,
     BACKSPACE = 0x08,
     CTRL_U = 0x15,
     ESCAPE = 0x1b,
@@ -16,14 +15,37 @@ enum {
     TYPED_AHEAD = 64,
 };
 
+#define BELL "\a"
+
 static char typed[TYPED_AHEAD];
 static size_t typed_next;
 static size_t typed_end;
 static char previous;
 
+/* Echo goes out when the keys have run out, one write for all of them. */
+static char echoed[3 * TYPED_AHEAD];
+static size_t echoed_end;
+
+static void flush_echo(void)
+{
+    console_write(echoed, echoed_end);
+    echoed_end = 0;
+}
+
+static void echo(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (echoed_end == sizeof echoed) {
+            flush_echo();
+        }
+        echoed[echoed_end++] = *text;
+    }
+}
+
 static char key(void)
 {
     while (typed_next == typed_end) {
+        flush_echo();
         typed_next = 0;
         typed_end = console_read(typed, sizeof typed);
     }
@@ -43,8 +65,17 @@ static void skip_escape_sequence(void)
 static void erase(size_t count)
 {
     while (count-- > 0) {
-        console_write("\b \b", 3);
+        echo("\b \b");
     }
+}
+
+/* The caller is about to act on the line: what was echoed must be on the screen before. */
+static size_t end_line(char *line, size_t length, const char *last_echo)
+{
+    line[length] = '\0';
+    echo(last_echo);
+    flush_echo();
+    return length;
 }
 
 /* One line without its end, NUL-terminated; returns its length, which is less than `size`. */
@@ -62,13 +93,9 @@ size_t editor_line(char *line, size_t size)
             }
             /* fall through */
         case '\r':
-            console_write("\n", 1);
-            line[length] = '\0';
-            return length;
+            return end_line(line, length, "\n");
         case CTRL_C:
-            console_write("^C\n", 3);
-            line[0] = '\0';
-            return 0;
+            return end_line(line, 0, "^C\n");
         case CTRL_U:
             erase(length);
             length = 0;
@@ -90,10 +117,10 @@ size_t editor_line(char *line, size_t size)
             continue;
         }
         if (length + 1 == size) {
-            byte = BELL;
+            echo(BELL);
         } else {
             line[length++] = byte;
+            echo((const char[]){byte, '\0'});
         }
-        console_write(&byte, 1);
     }
 }

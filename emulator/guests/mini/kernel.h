@@ -33,6 +33,7 @@ const char *boot_parameter(const char *name);
 extern struct cpu cpu_block;
 extern u8 trap_stack[TRAP_STACK_SIZE];
 void install_vectors(void);
+void thread_begin(void);
 void thread_switch(void);
 _Noreturn void frame_resume(struct frame *frame);
 _Noreturn void idle_loop(void);

@@ -6,7 +6,7 @@
  */
 #include "assembly.h"
 
-FUNCTION(start)
+OUTERMOST_FUNCTION(start)
         mfmsr   r4                      /* as found: only now does it tell a simulator from hardware */
         ori     r5, r4, MSR_FP
         mtmsrd  r5
@@ -36,7 +36,7 @@ FUNCTION(start)
         bl      kernel_main
         nop
         b       .                       /* kernel_main does not return */
-END_FUNCTION(start)
+END_OUTERMOST_FUNCTION(start)
 
         .section ".rodata", "a"
         .balign 8

@@ -73,17 +73,17 @@ static void hunt_primes(void)
     }
 }
 
-/* A frame that resumes at the beginning of `run`, on an empty stack, with interrupts on. */
+/* A frame that resumes at thread_begin, on an empty stack, with interrupts on. */
 static struct frame *first_frame(struct thread *thread)
 {
-    const u64 *descriptor = (const u64 *)thread->run; /* ELFv1: entry, TOC, environment */
+    const u64 *begin = (const u64 *)thread_begin; /* ELFv1: the symbol is a descriptor, the entry its first word */
     u64 *top = stacks[thread - threads] + STACK_SIZE / sizeof(u64) - STACK_HEADER / sizeof(u64);
     struct frame *frame = (struct frame *)(top - FRAME_SIZE / sizeof(u64));
 
-    memset(frame, 0, FRAME_SIZE + STACK_HEADER); /* back chain and return address 0: call chains end here */
-    frame->pc = descriptor[0];
+    memset(frame, 0, FRAME_SIZE + STACK_HEADER); /* and the back chain: call chains end here */
+    frame->pc = begin[0];
     frame->gpr[1] = (u64)top;
-    frame->gpr[2] = descriptor[1];
+    frame->gpr[14] = (u64)thread->run;
     frame->msr = cpu_block.kernel_msr | MSR_EE;
     return frame;
 }

@@ -188,6 +188,15 @@ FUNCTION(frame_resume)
         rfid
 END_FUNCTION(frame_resume)
 
+/* A thread begins here, with its function's descriptor in r14. The function does not return. */
+OUTERMOST_FUNCTION(thread_begin)
+        ld      r4, 0(r14)
+        ld      r2, 8(r14)
+        mtctr   r4
+        bctrl
+        b       .
+END_OUTERMOST_FUNCTION(thread_begin)
+
 /* void breakpoint(void): into the debugger. K42 executes this word on hardware and a simulator's own breakpoint
  * (0x7C0007CE) on simulators, where its stub cannot be reached. A deliberate deviation: our stub is reachable on
  * both, so the word is the same on both. The stub moves pc past this word and no other. */
