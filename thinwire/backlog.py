@@ -1,0 +1,91 @@
+"""Bytes on their way from one party to another that is not ready for them yet.
+
+A `Backlog` keeps the chunks as they came (a 16 KiB frame is never copied to be queued) and gives them out as
+a list for one gathered write. It does not bound itself: whoever appends decides what happens at the limit,
+because that differs (a client that types is made to wait, an observer loses the oldest bytes, a writer's
+policy is an option).
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+GATHER = 64
+"""Chunks offered to one gathered write; the system's own limit (IOV_MAX) is 1024."""
+
+
+class Backlog:
+    """A first-in first-out queue of bytes."""
+
+    __slots__ = ("_chunks", "size")
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+    def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        if data:
+            self._chunks.append(data)
+            self.size += len(data)
+
+    def front(self) -> list[bytes]:
+        """The first chunks, for a gathered write; `discard` what was written."""
+        return list(islice(self._chunks, GATHER))
+
+    def discard(self, count: int) -> None:
+        """Remove the first `count` bytes."""
+        chunks = self._chunks
+        self.size -= count
+        while count:
+            first = chunks[0]
+            if len(first) > count:
+                chunks[0] = first[count:]
+                return
+            count -= len(first)
+            chunks.popleft()
+
+    def take(self, limit: int) -> bytes:
+        """Remove and return at most `limit` bytes from the front."""
+        if self.size <= limit:
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+            self.size = 0
+            return data
+        parts: list[bytes] = []
+        missing = limit
+        while missing:
+            first = self._chunks[0]
+            parts.append(first[:missing])
+            if len(first) > missing:
+                self._chunks[0] = first[missing:]
+                break
+            missing -= len(first)
+            self._chunks.popleft()
+        self.size -= limit
+        return b"".join(parts)
+
+    def trim(self, limit: int) -> int:
+        """Drop the oldest bytes until at most `limit` are left; return how many went."""
+        surplus = self.size - limit
+        if surplus <= 0:
+            return 0
+        self.discard(surplus)
+        return surplus
+
+    def tail(self, count: int) -> bytes:
+        """A copy of the last `count` bytes, or of all there are."""
+        parts: list[bytes] = []
+        missing = min(count, self.size)
+        for chunk in reversed(self._chunks):
+            if missing <= 0:
+                break
+            parts.append(chunk[-missing:])
+            missing -= len(parts[-1])
+        return b"".join(reversed(parts))

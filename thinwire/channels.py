@@ -1,0 +1,318 @@
+"""What a channel is joined to: the trio side of one channel, and the clients that attach to it.
+
+A `Port` stands beside each channel of the mux. At most one client holds its writing end; it is told when
+there is output (`push`) and asked for input (`pull`). Two kinds of holder exist: `DescriptorClient` for
+everything with a file descriptor, and `ChannelStream`, a plain trio stream for code in the same process.
+Observers see output only.
+
+Output is tried at once, in the task that serves the line; only what the client does not take is left to the
+client's own task. Input is read by the client's task as it comes, up to a limit, and by `pull` when the
+victim asks first. So neither a slow nor an absent client costs another channel anything.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from thinwire import descriptors
+from thinwire.mux import Channel, Mux, Observer
+
+log = logging.getLogger("thinwire")
+
+
+class ChannelBusy(Exception):
+    """Another client holds the channel's writing end; the message names it."""
+
+
+class Holder(Protocol):
+    """Whoever holds the writing end of a channel."""
+
+    name: str
+
+    def push(self) -> None:
+        """There is output."""
+
+    def pull(self) -> None:
+        """The victim asks for input: bring what is there without waiting."""
+
+    def evict(self) -> None:
+        """Somebody else takes the channel over."""
+
+
+class Port:
+    """The trio side of one channel."""
+
+    def __init__(self, mux: Mux, number: int, send: Callable[[bytes], None]) -> None:
+        self.number = number
+        self.mux = mux
+        self.channel: Channel = mux.channels[number]
+        self.holder: Holder | None = None
+        self.places: list[str] = []
+        """Where a client finds this channel, for people."""
+        self.clients = 0
+        """How many clients there have been."""
+        self.free = trio.Event()
+        """Set while nobody holds the channel."""
+        self.free.set()
+        self._send = send
+        self._room = trio.Event()
+        self._observed = trio.Event()
+        self._observers_wait = False
+
+    # Attaching
+
+    def attach(self, holder: Holder, *, take: bool = False, replay: bool = False) -> None:
+        """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one."""
+        if self.holder is not None:
+            if not take:
+                raise ChannelBusy(f"channel {self.number} is held by {self.holder.name}")
+            evicted, self.holder = self.holder, None
+            evicted.evict()
+        self.holder = holder
+        self.free = trio.Event()
+        self.clients += 1
+        self.mux.attach(self.number)
+        if replay and self.clients > 1:
+            self.mux.replay(self.number)
+        log.info("channel %d: %s is attached", self.number, holder.name)
+        holder.push()
+
+    def release(self, holder: Holder) -> None:
+        """The holder leaves; anybody else may call this without effect."""
+        if self.holder is not holder:
+            return
+        self.holder = None
+        self.free.set()
+        log.info("channel %d: %s has left", self.number, holder.name)
+        self._send(self.mux.detach(self.number))
+
+    # Moving bytes
+
+    def output(self) -> None:
+        """The channel has new output."""
+        if self.holder is not None:
+            self.holder.push()
+        if self._observers_wait:
+            self._observers_wait = False
+            self._observed.set()
+            self._observed = trio.Event()
+
+    def pull(self) -> None:
+        """The victim asks for input."""
+        if self.holder is not None:
+            self.holder.pull()
+
+    def typed(self, data: bytes) -> None:
+        """The client, or an injection, sends bytes to the victim."""
+        self._send(self.mux.typed(self.number, data))
+
+    def taken(self, count: int) -> None:
+        """The client accepted the first bytes of the backlog."""
+        self._send(self.mux.taken(self.number, count))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client should not send more for now."""
+        return self.channel.incoming.size >= self.mux.rules.input_limit
+
+    def relieved(self) -> None:
+        """The victim has read: there is room for input again."""
+        self._room.set()
+        self._room = trio.Event()
+
+    async def wait_for_room(self) -> None:
+        """Wait until the victim has read enough for more input."""
+        while self.is_full:
+            await self._room.wait()
+
+    async def wait_for_output(self) -> None:
+        """Wait until the channel writes something, for observers."""
+        self._observers_wait = True
+        await self._observed.wait()
+
+
+class DescriptorClient:
+    """A client behind one or two nonblocking file descriptors (-1: none), which it closes in the end."""
+
+    def __init__(self, port: Port, source: int, sink: int, name: str) -> None:
+        self.name = name
+        self._port = port
+        self._source = source
+        self._sink = sink
+        self._is_blocked = False
+        self._blocked = trio.Event()
+        self._scope = trio.CancelScope()
+
+    async def run(self) -> None:
+        """Move bytes until the other side is gone or somebody takes the channel over; the caller has attached
+        us.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    if self._sink >= 0:
+                        nursery.start_soon(self._write_rest)
+                    if self._source >= 0:
+                        await self._read()
+                        nursery.cancel_scope.cancel()
+        finally:
+            self._port.release(self)
+            descriptors.close(*(d for d in (self._source, self._sink) if d >= 0))
+
+    def push(self) -> None:
+        """See Holder."""
+        outgoing = self._port.channel.outgoing
+        if self._sink < 0:
+            self._port.taken(outgoing.size)
+            return
+        while outgoing.size and not self._is_blocked:
+            count = descriptors.write_now(self._sink, outgoing.front())
+            if count > 0:
+                self._port.taken(count)
+            elif count == 0:
+                self._is_blocked = True
+                self._blocked.set()
+            else:
+                self._scope.cancel()
+                return
+
+    def pull(self) -> None:
+        """See Holder. The end of the stream is left for our own task to find."""
+        if self._source >= 0 and (data := descriptors.read_now(self._source)):
+            self._port.typed(data)
+
+    def evict(self) -> None:
+        """See Holder."""
+        self._scope.cancel()
+
+    async def _read(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._source)
+            data = descriptors.read_now(self._source)
+            if data == b"":
+                return
+            if data:
+                self._port.typed(data)
+                await self._port.wait_for_room()
+
+    async def _write_rest(self) -> None:
+        while True:
+            await self._blocked.wait()
+            await trio.lowlevel.wait_writable(self._sink)
+            self._blocked = trio.Event()
+            self._is_blocked = False
+            self.push()
+
+
+class ChannelStream(trio.abc.Stream):
+    """A channel's writing end as a trio stream, for code in this process."""
+
+    def __init__(self, port: Port, name: str) -> None:
+        self.name = name
+        self._port = port
+        self._wake = trio.Event()
+        self._is_closed = False
+        self._is_evicted = False
+
+    def push(self) -> None:
+        """See Holder."""
+        self._wake.set()
+
+    def pull(self) -> None:
+        """See Holder: what was sent is in the mux already."""
+
+    def evict(self) -> None:
+        """See Holder: the stream ends for its user."""
+        self._is_evicted = True
+        self._wake.set()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Type bytes; wait while the victim leaves too many unread."""
+        await self.wait_send_all_might_not_block()
+        self._port.typed(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room in the channel's input."""
+        await trio.lowlevel.checkpoint()
+        self._check()
+        await self._port.wait_for_room()
+        self._check()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """The channel's output; b"" after another client took the channel over."""
+        await trio.lowlevel.checkpoint()
+        outgoing = self._port.channel.outgoing
+        while True:
+            if self._is_closed:
+                raise trio.ClosedResourceError
+            if self._is_evicted:
+                return b""
+            if outgoing.size:
+                count = min(outgoing.size, max_bytes or descriptors.CHUNK)
+                data = b"".join(outgoing.front())[:count]
+                self._port.taken(len(data))
+                return data
+            self._wake = trio.Event()
+            await self._wake.wait()
+
+    async def aclose(self) -> None:
+        """Give the channel up; what was not received waits for the next client."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """As aclose, at once."""
+        self._is_closed = True
+        self._wake.set()
+        self._port.release(self)
+
+    def _check(self) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError
+        if self._is_evicted:
+            raise trio.BrokenResourceError(f"channel {self._port.number} is no longer ours")
+
+
+class ObserverStream(trio.abc.ReceiveStream):
+    """A channel's output, starting with the last of what was written before; losing the oldest bytes if not
+    read.
+    """
+
+    def __init__(self, port: Port) -> None:
+        self._port = port
+        self._observer: Observer | None = port.mux.observe(port.number)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """The next output; waits for some."""
+        await trio.lowlevel.checkpoint()
+        while self._observer is not None:
+            if self._observer.backlog.size:
+                return self._observer.backlog.take(max_bytes or descriptors.CHUNK)
+            await self._port.wait_for_output()
+        raise trio.ClosedResourceError
+
+    async def aclose(self) -> None:
+        """Stop observing."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """As aclose, at once."""
+        if self._observer is not None:
+            self._port.channel.observers.remove(self._observer)
+            self._observer = None
+            self._port.output()
+
+
+def peer_name(sock: trio.socket.SocketType) -> str:
+    """Who is at the other end of a connected socket, for people."""
+    try:
+        peer = sock.getpeername()
+    except OSError:
+        return "a client that left"
+    if isinstance(peer, tuple):
+        return f"{peer[0]}:{peer[1]}"
+    return f"local client {os.fsdecode(peer) or sock.getsockname()}"

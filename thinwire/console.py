@@ -1,0 +1,239 @@
+"""The interactive console: a terminal on one side, a channel's byte stream on the other.
+
+When standard input is a terminal it is put into raw mode (through prompt_toolkit, which knows how to put it
+back) and every key goes to the target as it is, Ctrl-C as 0x03. The escape key, Ctrl-] unless told otherwise,
+opens a small monitor: a prompt with line editing where `help` lists the commands. When standard input is no
+terminal, bytes are pumped as they come until the other side ends.
+
+`run_console` works on any trio stream. The monitor's commands are a table from words to functions, so that
+whoever owns the stream can add its own (status, reset, a debugger). What the target writes meanwhile waits
+until the monitor is closed.
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.input import create_input
+from prompt_toolkit.output import create_output
+
+from thinwire import descriptors
+
+ESCAPE = b"\x1d"
+"""Ctrl-], as in telnet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """What a monitor command returns to end the console; `message` is printed."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word of the monitor. `run` gets the rest of the line and returns text to print, or Leave."""
+
+    help: str
+    run: Callable[[str], Awaitable[str | Leave]]
+
+
+Monitor = Mapping[str, Command]
+
+
+async def run_console(
+    stream: trio.abc.Stream,
+    *,
+    monitor: Monitor | None = None,
+    escape: bytes = ESCAPE,
+    source: int = 0,
+    sink: int = 1,
+    banner: str = "",
+) -> None:
+    """Join a terminal (or pipes) to `stream` until the user leaves or the stream ends; the stream stays open.
+
+    `source` and `sink` are file descriptors. The terminal's mode is restored however this ends.
+    """
+    if not os.isatty(source):
+        await _pump(stream, source, sink)
+        return
+    screen = descriptors.reopen(sink, os.O_WRONLY)
+    try:
+        if banner:
+            _print(sink, banner)
+        await _Console(stream, monitor or {}, escape, source, sink, screen).run()
+    finally:
+        descriptors.close(screen)
+
+
+async def _pump(stream: trio.abc.Stream, source: int, sink: int) -> None:
+    """Bytes both ways; the end of our input leaves the output running until the target is silent for good."""
+    private = descriptors.reopen(source, os.O_RDONLY)
+    output = descriptors.reopen(sink, os.O_WRONLY)
+
+    async def send() -> None:
+        while data := await _read(private):
+            await stream.send_all(data)
+
+    async def receive() -> None:
+        while data := await stream.receive_some():
+            await _write(output, bytes(data))
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send)
+            await receive()
+            nursery.cancel_scope.cancel()
+    finally:
+        descriptors.close(private, output)
+
+
+class _Console:
+    """A raw terminal and the monitor behind the escape key."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        monitor: Monitor,
+        escape: bytes,
+        source: int,
+        sink: int,
+        screen: int,
+    ) -> None:
+        self._stream = stream
+        self._escape = escape
+        self._source = source
+        self._sink = sink
+        self._screen = screen  # the sink again, nonblocking
+        self._commands = {**self._own_commands(), **monitor}
+        self._may_print = trio.Event()
+        self._may_print.set()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._show, nursery.cancel_scope)
+            while True:
+                async with _raw_terminal(self._source) as keyboard:
+                    if not await self._type(keyboard):
+                        break
+                self._may_print = trio.Event()
+                left = await self._monitor()
+                self._may_print.set()
+                if left is not None:
+                    if left.message:
+                        _print(self._sink, left.message)
+                    break
+                _print(self._sink, "[back on the console]")
+            nursery.cancel_scope.cancel()
+
+    async def _show(self, scope: trio.CancelScope) -> None:
+        """What the target writes."""
+        while data := await self._stream.receive_some():
+            await self._may_print.wait()
+            await _write(self._screen, bytes(data))
+        _print(self._sink, "\r\n[the console's other end is closed]")
+        scope.cancel()
+
+    async def _type(self, keyboard: int) -> bool:
+        """Send keys until the escape key (then True) or the terminal's end."""
+        while data := await _read(keyboard):
+            before, escape, _ = data.partition(self._escape)
+            if before:
+                await self._stream.send_all(before)
+            if escape:
+                return True
+        return False
+
+    async def _monitor(self) -> Leave | None:
+        """The prompt, for one command or none."""
+        line = await trio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
+        word, _, rest = line.strip().partition(" ")
+        if not word:
+            return None
+        command = self._commands.get(word)
+        if command is None:
+            _print(self._sink, f"{word!r} is no command; help lists them")
+            return None
+        answer = await command.run(rest.strip())
+        if isinstance(answer, Leave):
+            return answer
+        if answer:
+            _print(self._sink, answer)
+        return None
+
+    def _ask(self) -> str:
+        """Edit one line, in a thread: prompt_toolkit has an event loop of its own."""
+        with os.fdopen(os.dup(self._source)) as keyboard, os.fdopen(os.dup(self._sink), "w") as screen:
+            session: PromptSession[str] = PromptSession(
+                input=create_input(keyboard), output=create_output(screen), completer=self._completer()
+            )
+            try:
+                return session.prompt("\nmonitor> ")
+            except (EOFError, KeyboardInterrupt):
+                return ""
+
+    def _completer(self) -> WordCompleter:
+        return WordCompleter(sorted(self._commands), meta_dict={w: c.help for w, c in self._commands.items()})
+
+    def _own_commands(self) -> dict[str, Command]:
+        async def show_help(rest: str) -> str:
+            width = max(map(len, self._commands))
+            return "\n".join(f"  {word:{width}}  {c.help}" for word, c in sorted(self._commands.items()))
+
+        async def leave(rest: str) -> Leave:
+            return Leave()
+
+        async def send_escape(rest: str) -> str:
+            await self._stream.send_all(self._escape)
+            return ""
+
+        return {
+            "help": Command("this list", show_help),
+            "quit": Command("leave the console; the target goes on", leave),
+            "send-escape": Command("send the escape key itself to the target", send_escape),
+        }
+
+
+@asynccontextmanager
+async def _raw_terminal(source: int) -> AsyncIterator[int]:
+    """The terminal in raw mode and a private nonblocking descriptor for its keys."""
+    private = descriptors.reopen(source, os.O_RDONLY)
+    try:
+        with os.fdopen(os.dup(source)) as keyboard, create_input(keyboard).raw_mode():
+            yield private
+    finally:
+        descriptors.close(private)
+
+
+async def _read(descriptor: int) -> bytes:
+    while True:
+        data = descriptors.read_now(descriptor)
+        if data is not None:
+            return data
+        await trio.lowlevel.wait_readable(descriptor)
+
+
+async def _write(descriptor: int, data: bytes) -> None:
+    """Write everything to a nonblocking descriptor."""
+    while data:
+        count = descriptors.write_now(descriptor, [data])
+        if count < 0:
+            raise trio.BrokenResourceError("the terminal is gone")
+        if count == 0:
+            await trio.lowlevel.wait_writable(descriptor)
+        data = data[count:]
+
+
+def _print(sink: int, text: str) -> None:
+    """A message of ours, in lines that a raw terminal shows as lines."""
+    os.write(sink, ("\r\n".join(text.split("\n")) + "\r\n").encode(errors="replace"))
+
+
+def is_interactive() -> bool:
+    """Whether standard input and output are a terminal."""
+    return sys.stdin.isatty() and sys.stdout.isatty()

@@ -1,0 +1,288 @@
+"""The thinwire frame: what a victim asks and what the server answers, as bytes and as values.
+
+A victim (the kernel at the far end of the line) sends requests; the server answers some of them and never
+speaks first. Every request starts with five bytes, of which the middle three make a length of 18 bits:
+
+    kind    0x20 + six bits, three times, the high ones first    0x20 + channel
+
+    '0' write, answered     'A' read              'S' set the line's speed, in as many decimal digits
+    '#' write, unanswered   '!' select, bits      '$' end; exactly four spaces follow
+                            '?' select, nibbles   '/' dump; everything behind the header is text, for ever
+
+Answers swap the letters: a write is acknowledged with 'A', a read is answered with '0' + channel. The literal
+vectors, taken from the original programs, are in tests/thinwire/test_frames.py.
+
+`Decoder` takes the line's bytes in any split and yields requests, and `Stray` for bytes that belong to no
+frame. A byte starts a frame only if everything of the header that has arrived is legal: digits in 0x20..0x5f,
+length at most 16384, channel at most 94, a select with length 0, an end with four spaces. A kernel's `printf`
+between frames is therefore text, not a disaster: its first byte is stray and the search for a frame goes on
+at the next one. The decoder holds at most one unfinished frame. It knows nothing of time, of which channels
+exist, or of the handshake.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+HEADER_LENGTH = 5
+MAX_PAYLOAD = 16384
+CHANNELS = 95
+"""Channel bytes run over the printable characters 0x20..0x7e."""
+SET_SIZE = 8
+"""One select reports on this many channels, and one operating system image owns this many."""
+
+_EXIT = b"$    "
+_DUMP = b"/   "
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bytes for a channel. Unanswered writes with one and the same header may arrive merged into one."""
+
+    channel: int
+    data: bytes
+    acked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The victim wants at most `limit` bytes from a channel."""
+
+    channel: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which of the eight channels from `base` on have input?"""
+
+    base: int
+    nibbles: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpeed:
+    """The victim is about to change its line speed to `digits`, a decimal number."""
+
+    digits: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The victim has no more use for the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """From here on the line carries text only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Bytes outside every frame."""
+
+    data: bytes
+
+
+Request = Write | Read | Select | SetSpeed | Exit | Dump
+Event = Request | Stray
+
+
+def header(kind: int, length: int, channel: int) -> bytes:
+    """Five header bytes; `kind` is the first of them."""
+    return bytes(
+        (kind, 0x20 + (length >> 12), 0x20 + (length >> 6 & 63), 0x20 + (length & 63), 0x20 + channel)
+    )
+
+
+def encode(request: Request) -> bytes:
+    """The bytes a victim sends for a request."""
+    match request:
+        case Write(channel, data, acked):
+            return header(ord("0" if acked else "#"), len(data), channel) + data
+        case Read(channel, limit):
+            return header(ord("A"), limit, channel)
+        case Select(base, nibbles):
+            return header(ord("?" if nibbles else "!"), 0, base)
+        case SetSpeed(digits):
+            return header(ord("S"), len(digits), 0) + digits
+        case Exit():
+            return _EXIT
+        case Dump():
+            return _DUMP + b" "
+
+
+@lru_cache(maxsize=1024)
+def write_ack(channel: int, length: int) -> bytes:
+    """The answer to an acknowledged write of `length` bytes."""
+    return header(ord("A"), length, channel)
+
+
+def read_reply(channel: int, data: bytes) -> bytes:
+    """The answer to a read. The first byte wraps past 0xff only for channels that do not exist."""
+    return header(0x30 + channel, len(data), channel) + data
+
+
+def select_reply(base: int, mask: int) -> bytes:
+    """The answer to '!': bit i of the big-endian word is channel base + i."""
+    return header(ord("!"), 4, base) + mask.to_bytes(4, "big")
+
+
+def nibble_reply(base: int, mask: int, *, lossy: bool = False) -> bytes:
+    """The answer to '?': eight nibbles, most significant first, each 0x20 + nibble.
+
+    The original servers shift the mask by eight instead of four for every nibble, so channels base+4..base+7
+    never show; `lossy` gives that form.
+    """
+    shift = 8 if lossy else 4
+    return header(ord("?"), 8, base) + bytes(
+        0x20 + (mask >> shift * place & 15) for place in range(7, -1, -1)
+    )
+
+
+_LENGTH = rb"(?:[ -#][ -_][ -_]|\$  )"
+_CHANNEL = rb"[ -~]"
+_FORMS = (
+    rb"[#0A]" + _LENGTH + _CHANNEL,
+    rb"[!?]   " + _CHANNEL,
+    rb"S  [!-(]" + _CHANNEL,
+    rb"\$    ",
+    # The machine-check dump of a real kernel has LF for a channel, so the fifth byte is free.
+    rb"/   [\x00-\xff]",
+)
+# What the data may end with while more of a header is to come.
+_BEGINNINGS = (
+    rb"[#0A](?:[ -#][ -_]{0,2}|\$ {0,2})?",
+    rb"[!?] {0,3}",
+    rb"S(?: (?: [!-(]?)?)?",
+    rb"\$ {0,3}",
+    rb"/ {0,3}",
+)
+_HEADER = re.compile(b"|".join(_FORMS))
+_HEADER_OR_BEGINNING = re.compile(b"|".join(_FORMS) + rb"|(?:" + b"|".join(_BEGINNINGS) + rb")\Z")
+
+
+class Decoder:
+    """Requests out of the victim's bytes, however those are cut.
+
+    With `merge` false every frame is one event; otherwise a run of unanswered writes with equal headers is
+    one. Behind an end or a dump everything is stray, until `abandon`.
+    """
+
+    def __init__(self, *, merge: bool = True) -> None:
+        self._tail = b""
+        self._merge = merge
+        self._over = False
+        self._lapsed_at = -1
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of a frame are waiting for the rest of it."""
+        return len(self._tail)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the line; return what they completed."""
+        if self._tail:
+            data = self._tail + data
+            if self._lapsed_at >= 0:
+                return self._resume(data)
+        return self._decode(data)
+
+    def lapse(self) -> None:
+        """The line fell silent in the middle of a frame: if a whole header comes next, believe it.
+
+        The far end may have been reset (then a new frame starts here) or merely halted by a debugger (then
+        the payload goes on), and only what comes next can tell.
+        """
+        if self._tail:
+            self._lapsed_at = len(self._tail)
+
+    @property
+    def has_lapsed(self) -> bool:
+        return self._lapsed_at >= 0
+
+    def abandon(self) -> bytes:
+        """Forget the unfinished frame and return its bytes: the far end has started anew."""
+        tail, self._tail, self._lapsed_at, self._over = self._tail, b"", -1, False
+        return tail
+
+    def _resume(self, data: bytes) -> list[Event]:
+        mark = self._lapsed_at
+        if _HEADER.match(data, mark):
+            self._lapsed_at = -1
+            return [Stray(data[:mark]), *self._decode(data[mark:])]
+        begins = _HEADER_OR_BEGINNING.match(data, mark)
+        if begins:
+            # Perhaps a header, perhaps the payload's end: while both are open, a frame that becomes whole
+            # wins.
+            events = self._decode(data)
+            if self._tail != data:
+                self._lapsed_at = -1
+            return events
+        self._lapsed_at = -1
+        return self._decode(data)
+
+    def _decode(self, data: bytes) -> list[Event]:
+        if self._over:
+            return [Stray(data)] if data else []
+        events: list[Event] = []
+        at, end = 0, len(data)
+        while at < end:
+            if not _HEADER.match(data, at):
+                found = _HEADER_OR_BEGINNING.search(data, at)
+                start = found.start() if found else end
+                if start > at:
+                    events.append(Stray(data[at:start]))
+                    at = start
+                    continue
+                break
+            kind, high, middle, low, channel = data[at : at + HEADER_LENGTH]
+            channel -= 0x20
+            length = (high - 0x20 << 12) + (middle - 0x20 << 6) + low - 0x20
+            body = at + HEADER_LENGTH
+            stop = body + length if kind in _CARRIES_PAYLOAD else body
+            if stop > end:
+                break
+            match kind:
+                case 0x23:  # '#', the one kind that comes in floods
+                    stop, payload = self._run(data, at, stop, end)
+                    events.append(Write(channel, payload, False))
+                case 0x30:  # '0'
+                    events.append(Write(channel, data[body:stop], True))
+                case 0x41:  # 'A'
+                    events.append(Read(channel, length))
+                case 0x21:  # '!'
+                    events.append(Select(channel))
+                case 0x3F:  # '?'
+                    events.append(Select(channel, nibbles=True))
+                case 0x53:  # 'S'
+                    digits = data[body:stop]
+                    if digits.isdigit():
+                        events.append(SetSpeed(digits))
+                    else:
+                        stop = at + 1
+                        events.append(Stray(data[at:stop]))
+                case _:  # '$' or '/'
+                    self._over = True
+                    events.append(Exit() if kind == 0x24 else Dump())
+                    if body < end:
+                        events.append(Stray(data[body:]))
+                    stop = end
+            at = stop
+        self._tail = data[at:]
+        return events
+
+    def _run(self, data: bytes, at: int, stop: int, end: int) -> tuple[int, bytes]:
+        """The payloads of the unanswered writes from `at` on that share one header, and where they stop."""
+        payload = data[at + HEADER_LENGTH : stop]
+        if not self._merge or stop == end:
+            return stop, payload
+        head, size = data[at : at + HEADER_LENGTH], stop - at
+        parts = [payload]
+        while stop + size <= end and data.startswith(head, stop):
+            parts.append(data[stop + HEADER_LENGTH : stop + size])
+            stop += size
+        return stop, b"".join(parts)
+
+
+_CARRIES_PAYLOAD = frozenset(b"0#S")

@@ -1,0 +1,83 @@
+"""Finding the sentinel: where text ends and frames begin.
+
+A kernel first talks plain text (its firmware, then "Enable thinwire" LF CR) and then sends fourteen bytes,
+NUL ``**thinwire**`` NUL or fourteen characters with stars at both ends; either end may be either. Text before
+it belongs to the console, frames follow.
+
+`Handshake` is fed the line and returns the text and, once, whatever came behind the sentinel. It gives text
+out as soon as it cannot be the beginning of a sentinel; what might be one is held (at most thirteen bytes)
+until more comes or `flush` says that the line is idle, after which the held bytes are shown but still count
+towards a match. The originals give up on a mismatch without trying the mismatching byte again, and then miss
+the sentinel behind a stray NUL or star for ever; here any suffix of the text may start the sentinel.
+
+`find_restart` recognises the whole announcement in a framed stream, where it means that the far end was
+reset, wherever in a payload it stands. A payload that holds those 31 bytes for another reason does not exist
+outside recordings.
+"""
+
+import re
+from dataclasses import dataclass
+
+SENTINEL = b"\0**thinwire**\0"
+ANNOUNCEMENT = b"Enable thinwire\n\r"
+RESTART_LENGTH = len(ANNOUNCEMENT) + len(SENTINEL)
+
+_WHOLE = re.compile(rb"[*\0]\*\*thinwire\*\*[*\0]")
+# A proper prefix of the sentinel at the very end of the text.
+_BEGUN = re.compile(rb"[*\0](?:\*(?:\*(?:t(?:h(?:i(?:n(?:w(?:i(?:r(?:e(?:\*(?:\*)?)?)?)?)?)?)?)?)?)?)?)?\Z")
+_RESTART = re.compile(re.escape(ANNOUNCEMENT) + _WHOLE.pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one feed came to: text for the console, and what stands behind the sentinel or None if there was
+    none.
+    """
+
+    text: bytes
+    rest: bytes | None
+
+
+class Handshake:
+    """Watches text for the sentinel."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self._shown = 0
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether `flush` would return anything."""
+        return len(self._held) > self._shown
+
+    def feed(self, data: bytes) -> Found:
+        """Take the next bytes. After a sentinel was found the next call starts afresh."""
+        data = self._held + data
+        shown, self._held, self._shown = self._shown, b"", 0
+        if whole := _WHOLE.search(data):
+            return Found(data[shown : whole.start()], data[whole.end() :])
+        if begun := _BEGUN.search(data):
+            self._held = data[begun.start() :]
+            self._shown = max(0, shown - begun.start())
+            data = data[: begun.start()]
+        return Found(data[shown:], None)
+
+    def flush(self) -> bytes:
+        """The line is idle: show what was held. It may still turn out to be the start of a sentinel."""
+        text = self._held[self._shown :]
+        self._shown = len(self._held)
+        return text
+
+
+def find_restart(data: bytes) -> tuple[int, int] | None:
+    """Where the announcement and the sentinel behind it start and stop in a framed stream, or None."""
+    if ANNOUNCEMENT not in data:
+        return None
+    found = _RESTART.search(data)
+    return found.span() if found else None
+
+
+def find_sentinel(data: bytes) -> tuple[int, int] | None:
+    """Where a bare sentinel starts and stops, or None."""
+    found = _WHOLE.search(data)
+    return found.span() if found else None

@@ -1,0 +1,334 @@
+"""The server: one line, one mux, and a port for every channel, pumped until the end.
+
+`serve` is the whole life of a multiplexer; it hands a `Server` to whoever started it once every listening
+port is bound. The line is served by one task in a loop that reads all there is, has the mux answer it, offers
+new output to the clients and sends the answers in one piece. The loop goes back to the scheduler when the
+line is empty and, under a flood, every few milliseconds.
+
+The order within a round matters: output is offered to clients before the acknowledgement goes out, so a
+client that reads promptly has the bytes before the victim hears that they are written.
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import trio
+
+from thinwire import descriptors
+from thinwire.channels import ChannelBusy, ChannelStream, DescriptorClient, ObserverStream, Port, peer_name
+from thinwire.endpoints import (
+    ChannelSpec,
+    Connect,
+    ConnectUnix,
+    Control,
+    Device,
+    Endpoint,
+    Exec,
+    Foreign,
+    Listen,
+    ListenUnix,
+    LogFile,
+    Output,
+    Pty,
+    Rfc2217,
+    Stdio,
+)
+from thinwire.line import MAX_UNSENT, Line, StreamFactory, listen_tcp, open_source
+from thinwire.mux import CONSOLE, ChangeSpeed, Ended, Mux, Restarted, Rules
+
+log = logging.getLogger("thinwire")
+
+SLICE = 0.004
+"""Seconds after which a flooded line lets other tasks run."""
+
+
+class ServeError(Exception):
+    """The server cannot start; the message names the thing and the mend."""
+
+
+class Opener(Protocol):
+    """Serves one channel in a way that thinwire does not know; it may attach and detach as often as it likes.
+
+    Call `task_status.started(place)` when the channel can be reached, with words for people. Raise ServeError
+    if it cannot.
+    """
+
+    async def __call__(
+        self, rest: str, server: "Server", number: int, *, task_status: trio.TaskStatus[str]
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may choose about serving."""
+
+    rules: Rules = Rules()
+    replay: bool = True
+    """A later writer of the console first gets the last output again."""
+    end_on_exit: bool = False
+    """Leave `serve` when the victim says '$' instead of waiting for it to come back."""
+
+
+@dataclass(eq=False, slots=True)
+class InProcess:
+    """A channel that only code in this process attaches to."""
+
+    name: str = "in this process"
+
+
+AnyChannel = ChannelSpec | InProcess
+
+
+@dataclass(eq=False)
+class Server:
+    """A running multiplexer, for the code around it. Get one from `serve`."""
+
+    options: Options
+    mux: Mux
+    ports: dict[int, Port] = field(default_factory=dict)
+    place: str = ""
+    """Where the line is, for people."""
+    ended: trio.Event = field(default_factory=trio.Event)
+    """Set when the victim has said '$'."""
+    is_line_open: bool = False
+    line_lives: int = 0
+    _line: Line | None = None
+    _room: trio.Event = field(default_factory=trio.Event)
+
+    def attach(self, number: int, name: str = "in this process", *, take: bool = False) -> ChannelStream:
+        """Become the writer of a channel. Raises ChannelBusy unless `take`, which evicts the present one."""
+        port = self.ports[number]
+        stream = ChannelStream(port, name)
+        port.attach(stream, take=take, replay=self._replays(number))
+        return stream
+
+    async def attach_when_free(self, number: int, name: str = "in this process") -> ChannelStream:
+        """Become the writer of a channel as soon as nobody else is."""
+        while True:
+            await self.ports[number].free.wait()
+            try:
+                return self.attach(number, name)
+            except ChannelBusy:
+                await trio.lowlevel.checkpoint()
+
+    def observe(self, number: int) -> ObserverStream:
+        """See a channel's output, from the last that was written on."""
+        return ObserverStream(self.ports[number])
+
+    async def inject(self, number: int, data: bytes) -> None:
+        """Type bytes into a channel beside its writer; waits while the victim leaves too many unread."""
+        port = self.ports[number]
+        await port.wait_for_room()
+        port.typed(data)
+
+    # The line
+
+    def send(self, data: bytes) -> None:
+        """Send to the victim what the mux says, and wake the line if a client made room."""
+        if data and self._line is not None:
+            self._line.push(data)
+        if not self.mux.congested:
+            self._room.set()
+
+    async def run_line(self, open_line: Callable[[], Awaitable[Line]], *, reopens: bool) -> None:
+        """Serve one life of the line after the other."""
+        while True:
+            line = await open_line()
+            log.info("the line is open: %s", self.place)
+            self._line = line
+            self.line_lives += 1
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(line.run)
+                    self.is_line_open = True
+                    self.send(self.mux.line_opened())
+                    await self._converse(line)
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._line = None
+                self.is_line_open = False
+                line.close()
+            self.mux.line_closed()
+            self._offer_output()
+            if self.ended.is_set() and self.options.end_on_exit or not reopens:
+                return
+            log.warning("the line is lost: %s; the channels stay", self.place)
+
+    async def _converse(self, line: Line) -> None:
+        mux, receive, now = self.mux, line.receive, trio.lowlevel.current_clock().current_time
+        deadline = now() + SLICE
+        while True:
+            data = await receive(mux.next_silence)
+            if data:
+                reply = mux.receive(data)
+            elif data is None:
+                reply = mux.silence(mux.next_silence() or 0.0)
+            else:
+                return
+            if mux.changed:
+                self._offer_output()
+            if reply:
+                line.push(reply)
+            if mux.relieved:
+                for number in mux.relieved:
+                    self.ports[number].relieved()
+                mux.relieved.clear()
+            if mux.actions:
+                await self._act(line)
+                if self.ended.is_set() and self.options.end_on_exit:
+                    return
+            if mux.congested:
+                await self._wait_for_clients()
+            if line.unsent.size > MAX_UNSENT:
+                await line.drain()
+            if now() > deadline:
+                await trio.lowlevel.checkpoint()
+                deadline = now() + SLICE
+
+    def _offer_output(self) -> None:
+        changed = self.mux.changed
+        while changed:
+            self.ports[changed.pop()].output()
+
+    async def _wait_for_clients(self) -> None:
+        """Leave the line alone until a client has made room or patience has ended."""
+        self._room = trio.Event()
+        with trio.move_on_after(self.options.rules.patience) as scope:
+            while self.mux.congested:
+                await self._room.wait()
+        if scope.cancelled_caught:
+            self.send(self.mux.give_up())
+
+    async def _act(self, line: Line) -> None:
+        actions, self.mux.actions = self.mux.actions, []
+        for action in actions:
+            match action:
+                case ChangeSpeed(speed, echo):
+                    line.push(echo)
+                    await line.drain()
+                    if speed is not None:
+                        await line.set_speed(speed)
+                    line.push(echo)
+                case Ended():
+                    log.warning("received termination request")
+                    await line.drain()
+                    self.ended.set()
+                case Restarted():
+                    log.warning("the target has started again")
+
+    # Clients
+
+    async def serve_listener(self, port: Port, listener: trio.socket.SocketType) -> None:
+        """Accept clients of a channel, one writer at a time."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                sock, _ = await listener.accept()
+                name = peer_name(sock)
+                descriptor = descriptors.detach_socket(sock)
+                nursery.start_soon(self._serve_client, port, descriptor, name)
+
+    async def _serve_client(self, port: Port, descriptor: int, name: str) -> None:
+        client = DescriptorClient(port, descriptor, descriptor, name)
+        try:
+            port.attach(client, replay=self._replays(port.number))
+        except ChannelBusy as busy:
+            descriptors.write_now(descriptor, [f"thinwire: {busy}\r\n".encode()])
+            descriptors.close(descriptor)
+            return
+        await client.run()
+
+    async def serve_descriptors(self, port: Port, source: int, sink: int, name: str) -> None:
+        """Join a channel to descriptors for good."""
+        client = DescriptorClient(port, source, sink, name)
+        port.attach(client)
+        await client.run()
+
+    def _replays(self, number: int) -> bool:
+        return self.options.replay and number == CONSOLE
+
+
+async def serve(
+    line: Endpoint | StreamFactory,
+    channels: Mapping[int, AnyChannel],
+    options: Options = Options(),
+    *,
+    openers: Mapping[str, Opener] | None = None,
+    task_status: trio.TaskStatus[Server] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a multiplexer between `line` and `channels` until cancelled, or until the victim's end if the
+    options say so.
+
+    `line` is an endpoint or a function that gives a trio stream for every life of the line. `openers` serve
+    the channels that are `Foreign` here, by their word. `task_status` is given the `Server` when all channels
+    can be reached.
+
+    Raises LineError or ServeError when something cannot be opened.
+    """
+    server: Server
+
+    def pull(number: int) -> None:
+        server.ports[number].pull()
+
+    mux = Mux(channels, options.rules, pull)
+    server = Server(options, mux)
+    for number in channels:
+        server.ports[number] = Port(mux, number, server.send)
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(open_source(line))
+        server.place = source.place
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        for number, spec in channels.items():
+            await _open_channel(server, nursery, stack, number, spec, openers or {})
+        task_status.started(server)
+        await server.run_line(source.open, reopens=source.reopens)
+        nursery.cancel_scope.cancel()
+
+
+async def _open_channel(
+    server: Server,
+    nursery: trio.Nursery,
+    stack: AsyncExitStack,
+    number: int,
+    spec: AnyChannel,
+    openers: Mapping[str, Opener],
+) -> None:
+    port = server.ports[number]
+    match spec:
+        case InProcess(name):
+            port.places.append(name)
+        case Listen(host, wanted):
+            try:
+                listener = await listen_tcp(host, wanted)
+            except OSError as error:
+                reason = os.strerror(error.errno or 0)
+                raise ServeError(f"channel {number}: cannot listen on {host}:{wanted}: {reason}") from error
+            stack.callback(listener.close)
+            port.places.append("{}:{}".format(*listener.getsockname()[:2]))
+            nursery.start_soon(server.serve_listener, port, listener)
+        case Stdio():
+            port.places.append("stdio")
+            source, sink = descriptors.reopen(0, os.O_RDONLY), descriptors.reopen(1, os.O_WRONLY)
+            nursery.start_soon(server.serve_descriptors, port, source, sink, "stdio")
+        case Output(descriptor):
+            port.places.append(str(spec))
+            port.channel.readable = False
+            sink = descriptors.reopen(descriptor, os.O_WRONLY)
+            nursery.start_soon(server.serve_descriptors, port, -1, sink, str(spec))
+        case Foreign(word, rest):
+            port.places.append(await nursery.start(openers[word], rest, server, number))
+        case (
+            Connect()
+            | ConnectUnix()
+            | ListenUnix()
+            | Pty()
+            | LogFile()
+            | Exec()
+            | Device()
+            | Rfc2217()
+            | Control()
+        ):
+            raise ServeError(f"channel {number}: {spec} cannot be a channel")
