@@ -191,7 +191,11 @@ class Target(Protocol):
         """Write `data` at `addr`.  Raises MemoryFault; bytes before the fault may have been written."""
 
     async def resume(self, actions: Sequence[Action]) -> None:
-        """Start running.  The first action that names a thread, or names none, applies to it."""
+        """Start running.  The first action that names a thread, or names none, applies to it.
+
+        An instruction breakpoint at the very pc a thread resumes at is hit at once, as a planted trap would
+        be; gdb removes it first when it wants to pass.
+        """
 
     async def wait_stop(self) -> StopReason:
         """Wait until the target stands still and say why.  Raises TargetLost."""

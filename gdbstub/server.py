@@ -1,0 +1,389 @@
+"""The server: gdb on a stream, a Target behind it.
+
+`serve` holds one client until it leaves.  It moves bytes between the stream and a `session.Session`, has
+`answers` answer what is one question, and does itself what takes time or ends something: resuming, waiting
+for the stop, 0x03, detach, kill.  `serve_listeners` takes connections and lets one client in at a time.
+
+What stays behind when a client leaves:
+
+- detach: breakpoints removed, the target runs;
+- kill: the target decides (`Kill`);
+- connection lost: breakpoints removed, the target stays as it was, running or stopped, for the next client.
+
+Nothing a client sends ends the server; only the target's own failure (`TargetLost`) ends the session.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import trio
+
+from gdbstub import answers, commands, replies
+from gdbstub.answers import Attachment
+from gdbstub.packet import Interrupt
+from gdbstub.session import Request, Session, State
+from gdbstub.stepping import step_range
+from gdbstub.target import (
+    Action,
+    ActionKind,
+    BreakpointKind,
+    Breakpoints,
+    Detach,
+    Kill,
+    Monitor,
+    Reset,
+    StopReason,
+    Target,
+    TargetError,
+    TargetLost,
+    Unsupported,
+)
+from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript
+
+log = logging.getLogger("gdbstub")
+
+RECEIVE_SIZE = 65536
+
+# Seconds.  How long a new client waits for one that is leaving, since its successor may connect before we
+# have read the end of the old connection; how long a client turned away may take to ask its first question;
+# how long a running target may take to stop so that a lost client's breakpoints can be removed.
+SEAT_PATIENCE = 0.5
+TURN_AWAY_PATIENCE = 5.0
+CLEAN_UP_PATIENCE = 5.0
+
+INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
+
+
+async def serve(stream: trio.abc.Stream, target: Target, name: str = "gdb") -> None:
+    """Serve one client until it detaches, kills, or is gone.  `name` is what the log calls it.
+
+    Raises TargetLost when the target is gone; the client's connection is closed in any case.
+    """
+    async with stream:
+        client = _Client(stream, target, name)
+        try:
+            await client.converse()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            log.info("%s: connection lost", name)
+        finally:
+            with trio.CancelScope(shield=True):
+                await client.clean_up()
+
+
+class _Client:
+    """One connected client."""
+
+    def __init__(self, stream: trio.abc.Stream, target: Target, name: str) -> None:
+        self._stream = stream
+        self._target = target
+        self._session = Session()
+        self._attachment = Attachment(target)
+        self._transcript = Transcript(name)
+        self._name = name
+        self._ending: Request | None = None
+
+    async def converse(self) -> None:
+        """Answer requests until the session is closed from either side."""
+        while self._session.state is not State.CLOSED and await self._receive():
+            while (request := self._session.next_request()) is not None:
+                await self._serve(request)
+            await self._flush()
+
+    async def _receive(self) -> bool:
+        data = await self._stream.receive_some(RECEIVE_SIZE)
+        if data:
+            self._transcript.note(TO_STUB, bytes(data))
+            self._session.receive(bytes(data))
+        return bool(data)
+
+    async def _flush(self) -> None:
+        data = self._session.take_outgoing()
+        if data:
+            self._transcript.note(FROM_STUB, data)
+            await self._stream.send_all(data)
+
+    async def _serve(self, request: Request) -> None:
+        session, attachment = self._session, self._attachment
+        try:
+            match request:
+                case commands.QueryStop():
+                    session.reply(replies.format_stop(await self._present_stop(), attachment.features))
+                case commands.StartNoAckMode():
+                    session.reply(replies.OK)
+                    session.stop_acknowledging()
+                case commands.MonitorCommand(text):
+                    await self._monitor(text.decode("utf-8", "replace"))
+                case commands.Detach():
+                    await self._detach()
+                    session.reply(replies.OK)
+                    session.close()
+                case commands.Kill():
+                    await self._kill()
+                    session.close()
+                case commands.KillProcess():
+                    await self._kill()
+                    session.reply(replies.OK)
+                case commands.Restart():
+                    await self._reset()
+                case commands.Run():
+                    await self._reset()
+                    session.reply(replies.format_stop(await self._present_stop(), attachment.features))
+                case _ if isinstance(request, answers.RESUMING):
+                    await self._run(request)
+                case Interrupt():
+                    # It crossed the stop reply on its way here.
+                    pass
+                case _:
+                    session.reply(await answers.answer(attachment, request))
+        except TargetLost:
+            session.close()
+            raise
+        except Unsupported:
+            session.reply(replies.EMPTY)
+        except TargetError as problem:
+            session.reply(replies.error(problem, attachment.features))
+
+    async def _present_stop(self) -> StopReason:
+        """Say why the target stands still, stopping it first if it runs: gdb attaches to stopped targets
+        only.
+        """
+        reason = self._target.stopped
+        if reason is None:
+            await self._target.interrupt()
+            reason = await self._target.wait_stop()
+        return await self._with_registers(reason)
+
+    async def _with_registers(self, reason: StopReason) -> StopReason:
+        """Add the registers gdb asks for after every stop, so that it need not."""
+        if reason.is_final:
+            return reason
+        self._attachment.register_thread = reason.thread
+        description = self._target.description
+        block = await self._target.read_registers(reason.thread)
+        expedited = {
+            description.numbers[name]: block[description.span(name)] for name in description.expedite
+        }
+        return replace(reason, registers={**expedited, **reason.registers})
+
+    async def _monitor(self, command: str) -> None:
+        if not isinstance(self._target, Monitor):
+            raise Unsupported("monitor")
+        try:
+            text = await self._target.monitor(command)
+        except TargetLost:
+            raise
+        except TargetError as problem:
+            # gdb shows an E reply as "Protocol error": print the reason ourselves.
+            text = f"{problem}\n"
+        self._session.output(text.encode("utf-8", "replace"))
+        self._session.reply(replies.OK)
+
+    async def _detach(self) -> None:
+        await self._remove_breakpoints()
+        if isinstance(self._target, Detach):
+            await self._target.detach()
+        else:
+            await self._target.resume([Action()])
+
+    async def _kill(self) -> None:
+        if not isinstance(self._target, Kill):
+            raise Unsupported("kill")
+        await self._remove_breakpoints()
+        await self._target.kill()
+
+    async def _reset(self) -> None:
+        if not isinstance(self._target, Reset) or not self._attachment.is_extended:
+            raise Unsupported("restart")
+        await self._target.reset()
+
+    # Running
+
+    async def _run(self, request: Request) -> None:
+        target, session = self._target, self._session
+        actions = await self._actions(request)
+        session.run()
+        await self._flush()
+        try:
+            if target.stopped is not None and target.stopped.is_final:
+                reason: StopReason | None = target.stopped
+            else:
+                reason = await self._carry_out(actions)
+            if reason is not None:
+                reason = await self._with_registers(reason)
+        except TargetLost:
+            raise
+        except TargetError as problem:
+            session.stop(replies.error(problem, self._attachment.features))
+            return
+        if reason is not None:
+            session.stop(replies.format_stop(reason, self._attachment.features))
+        elif self._ending is not None:
+            session.abandon_run()
+            await self._serve(self._ending)
+        else:
+            session.close()
+
+    async def _actions(self, request: Request) -> list[Action]:
+        match request:
+            case commands.Resume(wanted):
+                actions = [action for action in wanted if isinstance(action, Action)]
+                if not actions:
+                    raise TargetError(errno.EINVAL, "nothing to resume")
+                return actions
+            case commands.Continue() | commands.ContinueWithSignal() | commands.ContinueWithSignalAt():
+                kind = ActionKind.CONTINUE
+            case _:
+                kind = ActionKind.STEP
+        addr: int | None = getattr(request, "addr", None)
+        if addr is not None:
+            description = self._target.description
+            number = description.numbers[description.pc]
+            raw = description.encode(description.pc, addr)
+            await self._target.write_register(self._attachment.register_thread, number, raw)
+        return [Action(kind, signal=getattr(request, "signal", 0))]
+
+    async def _carry_out(self, actions: list[Action]) -> StopReason | None:
+        """Resume and wait for the stop, listening to the client.  None if the client ended it."""
+        target = self._target
+        if all(action.kind in target.actions for action in actions):
+            await target.resume(actions)
+            if target.stopped is not None:
+                return target.stopped
+            wait = target.wait_stop
+        else:
+            planted = {
+                place.addr for place in self._attachment.breakpoints if place.kind in INSTRUCTION_KINDS
+            }
+            wait = partial(step_range, target, actions, planted)
+        outcome: StopReason | TargetError | None = None
+
+        async def await_stop(scope: trio.CancelScope) -> None:
+            nonlocal outcome
+            try:
+                outcome = await wait()
+            except TargetError as problem:
+                outcome = problem
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(await_stop, nursery.cancel_scope)
+            await self._listen()
+            nursery.cancel_scope.cancel()
+        if isinstance(outcome, TargetError):
+            raise outcome
+        return outcome
+
+    async def _listen(self) -> None:
+        """Serve a client while the target runs; return when it is gone or wants to end the run."""
+        try:
+            while self._session.state is State.RUNNING and await self._receive():
+                while (request := self._session.next_request()) is not None:
+                    if not isinstance(request, Interrupt):
+                        self._ending = request
+                        return
+                    try:
+                        await self._target.interrupt()
+                    except Unsupported as problem:
+                        self._session.output(f"{problem}\n".encode())
+                # A stop that comes now must not cut a packet in two.
+                with trio.CancelScope(shield=True):
+                    await self._flush()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    # Leaving
+
+    async def clean_up(self) -> None:
+        """Take away what the client planted, leaving the target running or stopped as it is."""
+        if not self._attachment.breakpoints:
+            return
+        target = self._target
+        with trio.move_on_after(CLEAN_UP_PATIENCE):
+            try:
+                was_running = target.stopped is None
+                if was_running:
+                    await target.interrupt()
+                    was_running = not (await target.wait_stop()).is_final
+                await self._remove_breakpoints()
+                if was_running:
+                    await target.resume([Action()])
+            except TargetError as problem:
+                log.warning("%s: breakpoints of a lost client stay behind: %s", self._name, problem)
+
+    async def _remove_breakpoints(self) -> None:
+        target = self._target
+        while self._attachment.breakpoints and isinstance(target, Breakpoints):
+            await target.remove(self._attachment.breakpoints.pop())
+
+
+async def serve_listeners(listeners: Sequence[trio.abc.Listener[trio.SocketStream]], target: Target) -> None:
+    """Serve `target` to one client after the other, for ever.
+
+    A second client is told who holds the target, and its connection is closed.
+    """
+    seat = _Seat()
+
+    async def handle(stream: trio.SocketStream) -> None:
+        name = _peer(stream)
+        if await seat.take(name):
+            try:
+                await serve(stream, target, name)
+            except TargetLost as problem:
+                log.error("%s: %s", name, problem)
+            finally:
+                seat.leave()
+        else:
+            await _turn_away(stream, seat.holder)
+
+    await trio.serve_listeners(handle, list(listeners))
+
+
+class _Seat:
+    """The one place at a target."""
+
+    def __init__(self) -> None:
+        self.holder = ""
+        self._free = trio.Event()
+        self._free.set()
+
+    async def take(self, name: str) -> bool:
+        """Take the place, waiting a moment for a client that is just leaving."""
+        with trio.move_on_after(SEAT_PATIENCE):
+            while self.holder:
+                await self._free.wait()
+        if self.holder:
+            return False
+        self.holder = name
+        self._free = trio.Event()
+        return True
+
+    def leave(self) -> None:
+        self.holder = ""
+        self._free.set()
+
+
+def _peer(stream: trio.SocketStream) -> str:
+    address = stream.socket.getpeername()
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local client"
+
+
+async def _turn_away(stream: trio.SocketStream, holder: str) -> None:
+    """Answer the first packet with the reason, whatever it asks, and close."""
+    session = Session()
+    async with stream:
+        with trio.move_on_after(TURN_AWAY_PATIENCE):
+            try:
+                while session.next_request() is None:
+                    data = await stream.receive_some(RECEIVE_SIZE)
+                    if not data:
+                        return
+                    session.receive(bytes(data))
+                session.reply(f"E.the target is held by gdb at {holder}".encode())
+                await stream.send_all(session.take_outgoing())
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
