@@ -83,7 +83,7 @@ class Machine:
         make = engine or engine_named(config.engine)
         self.engine = make(self.processor)
         self.memory.on_write.append(self.engine.invalidate)
-        self._breakpoints: frozenset[int] = frozenset()
+        self.breakpoints: frozenset[int] = frozenset()
         self._stop_requested = False
         self.reset()
 
@@ -139,7 +139,7 @@ class Machine:
             if state.icount >= end:
                 return Exit(ExitKind.BUDGET, state.icount - start)
             self._take_interrupt()
-            if state.pc in self._breakpoints and state.pc != passed:
+            if state.pc in self.breakpoints and state.pc != passed:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - state.icount, SLICE)
@@ -225,8 +225,8 @@ class Machine:
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
         """Replace the effective addresses where a run stops before the instruction."""
-        self._breakpoints = frozenset(addresses)
-        self.engine.set_breakpoints(self._breakpoints)
+        self.breakpoints = frozenset(addresses)
+        self.engine.set_breakpoints(self.breakpoints)
 
     def set_watches(self, watches: Iterable[Watch]) -> None:
         """Replace the effective addresses where a run stops before a load or store."""

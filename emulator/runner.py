@@ -1,0 +1,399 @@
+"""The machine in real time: a task that runs it, the lines it talks over, and the debugger's hand on it.
+
+The machine is *running* (this module runs it, slice after slice) or *parked* (nobody does, `parked` holds
+the exit that ended it, guest time stands still).  A short slice runs in trio's own thread; a guest that
+is still busy after it goes to a worker thread for a few milliseconds at a time.  `_lock` is held by
+whoever touches the machine: the slice, a line that brings bytes, the debugger.  Whoever wants it asks the
+slice to end.
+
+Guest time follows the host's clock only while the guest is idle (docs/design.md, Time): an idle guest
+waits until the host's clock reaches the event it waits for.  A guest that computed for longer than it has
+time for is behind or ahead, depending on the engine; up to `FORGIVEN_LAG` it catches up by idling less,
+more is forgiven, and so is any lead.  With Pace.VIRTUAL idle time passes at once.
+
+Input cuts an idle guest's sleep short and is stamped with guest time (`journal`).  Nothing else does, so a
+journal played back by `replay` gives the same run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+import trio
+
+from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
+from emulator.devices.port import Port
+from emulator.machine import Machine
+
+_log = logging.getLogger("emulator")
+
+#: Instructions that run in trio's thread before the worker is asked, and per step of the debugger.
+INLINE = 1000
+#: How long a slice in the worker should take, seconds: what a line or the debugger may have to wait.
+SLICE_TIME = 0.005
+SMALLEST_SLICE = 1000
+LARGEST_SLICE = 50_000_000
+#: A guest that is this far behind the host's clock, or ahead, is given the difference (seconds).
+FORGIVEN_LAG = 1.0
+FORGIVEN_LEAD = 0.02
+READ_SIZE = 16384
+
+FINAL = frozenset({ExitKind.SHUTDOWN, ExitKind.CHECKSTOP})
+
+
+class Pace(Enum):
+    """How guest time passes while the guest is idle."""
+
+    HOST = "host"
+    VIRTUAL = "virtual"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Something that came from outside at guest time `time`: bytes, or a peer that came or went."""
+
+    time: int
+    port: str
+    data: bytes = b""
+    connected: bool | None = None
+
+
+class _Line:
+    """A stream joined to a port: bytes on their way out, one write at a time."""
+
+    def __init__(self, port: Port, stream: trio.abc.Stream) -> None:
+        self.port = port
+        self.stream = stream
+        self.outgoing = b""
+        self.ready = trio.Event()
+
+    def flush(self) -> None:
+        """Take what the guest has put, unless an earlier piece is still being written."""
+        if not self.outgoing and self.port.pending:
+            self.outgoing = self.port.drain()
+            self.ready.set()
+
+
+class MachineRunner:
+    """Runs one machine.  `run` is the task; everything else may be called from other tasks of the same
+    trio."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        *,
+        halted: bool = False,
+        pace: Pace = Pace.HOST,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`halted`: begin parked, before the first instruction."""
+        self.machine = machine
+        self.pace = pace
+        #: The exit that parked the machine; None while it runs.
+        self.parked: Exit | None = Exit(ExitKind.STOP_REQUEST) if halted else None
+        #: Asked about a breakpoint's or watchpoint's exit: False lets the guest go on as if nothing was
+        #: there.
+        self.is_wanted: Callable[[Exit], bool] = lambda _: True
+        #: Told of every input, in order.
+        self.journal: Callable[[Input], None] = lambda _: None
+        self._clock = clock
+        self._lock = trio.Lock()
+        self._changed = trio.Event()
+        self._slice_done = trio.Event()
+        self._lines: list[_Line] = []
+        self._halting = False
+        self._resuming = False
+        self._stepping = False
+        self._input_came = False
+        self._budget = SMALLEST_SLICE
+        self._in_worker = False
+        # Host time at which guest time would have been 0, had it always followed the host.
+        self._origin = 0.0
+
+    # The task --------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run the machine for ever; cancel to end."""
+        self._follow_clock()
+        while True:
+            if self.parked is not None or self._stepping:
+                await self._wait_for_change()
+                continue
+            async with self._lock:
+                exit_ = await self._run_slice()
+                self._after_slice()
+            if self._halting:
+                self._park(Exit(ExitKind.STOP_REQUEST))
+            elif exit_.kind is ExitKind.IDLE:
+                await self._idle(exit_)
+            elif exit_.kind not in (ExitKind.BUDGET, ExitKind.STOP_REQUEST):
+                if exit_.kind in (ExitKind.BREAKPOINT, ExitKind.WATCHPOINT) and not self.is_wanted(exit_):
+                    self._resuming = True
+                    continue
+                self._park(exit_)
+
+    async def _run_slice(self) -> Exit:
+        machine = self.machine
+        resume, self._resuming = self._resuming, False
+        self._input_came = False
+        exit_ = machine.run(INLINE, resume=resume)
+        if exit_.kind is not ExitKind.BUDGET:
+            await trio.lowlevel.checkpoint()
+            return exit_
+        begun = self._clock()
+        self._in_worker = True
+        try:
+            exit_ = await trio.to_thread.run_sync(partial(machine.run, self._budget))
+        finally:
+            self._in_worker = False
+        if exit_.kind is ExitKind.BUDGET:
+            self._adapt(self._clock() - begun)
+        return exit_
+
+    def _adapt(self, took: float) -> None:
+        """Make the next slice longer or shorter, so that it takes about SLICE_TIME."""
+        factor = min(max(SLICE_TIME / max(took, 1e-6), 0.25), 4.0)
+        self._budget = min(max(int(self._budget * factor), SMALLEST_SLICE), LARGEST_SLICE)
+
+    def _after_slice(self) -> None:
+        for line in self._lines:
+            line.flush()
+        self._slice_done.set()
+        self._slice_done = trio.Event()
+
+    async def _idle(self, exit_: Exit) -> None:
+        """Let an idle guest's time pass, until its next event, input, or the debugger."""
+        machine = self.machine
+        limit = machine.idle_limit(exit_)
+        if self.pace is Pace.VIRTUAL and limit is not None:
+            machine.sleep(limit)
+            await trio.lowlevel.checkpoint()
+            return
+        self._forgive()
+        begun = machine.now
+        if limit is None:
+            deadline = None
+        else:
+            deadline = self._origin + (begun + limit) / INSTRUCTIONS_PER_SECOND
+        while not (self._input_came or self._halting):
+            left = None if deadline is None else deadline - self._clock()
+            if left is not None and left <= 0:
+                break
+            await self._wait_for_change(left)
+        passed = int((self._clock() - self._origin) * INSTRUCTIONS_PER_SECOND) - begun
+        async with self._lock:
+            # An input that came meanwhile has already let the time until then pass.
+            passed -= machine.now - begun
+            machine.sleep(max(passed, 0) if limit is None else min(max(passed, 0), limit))
+
+    def _forgive(self) -> None:
+        """Move the origin if guest and host have drifted too far apart."""
+        guest = self.machine.now / INSTRUCTIONS_PER_SECOND
+        lag = self._clock() - self._origin - guest
+        if lag > FORGIVEN_LAG or lag < -FORGIVEN_LEAD:
+            self._follow_clock()
+
+    def _follow_clock(self) -> None:
+        """Let guest time go on from where it is, at the host's pace from now."""
+        self._origin = self._clock() - self.machine.now / INSTRUCTIONS_PER_SECOND
+
+    async def _wait_for_change(self, seconds: float | None = None) -> None:
+        with trio.move_on_after(seconds if seconds is not None else float("inf")):
+            await self._changed.wait()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def _park(self, exit_: Exit) -> None:
+        self.parked = exit_
+        self._halting = False
+        _log.info("machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
+        self._announce()
+
+    # The debugger's side ---------------------------------------------------------------------------------
+
+    async def halt(self) -> Exit:
+        """Park the machine, between two instructions, and return why it is parked."""
+        if self.parked is None:
+            self._halting = True
+            self._interrupt_slice()
+            self._announce()
+        return await self.wait_parked()
+
+    def request_halt(self) -> None:
+        """Ask for a halt without waiting; `wait_parked` tells."""
+        if self.parked is None or self._stepping:
+            self._halting = True
+            self._interrupt_slice()
+            self._announce()
+
+    async def wait_parked(self) -> Exit:
+        """Wait until the machine is parked; return why."""
+        while self.parked is None:
+            await self._changed.wait()
+        return self.parked
+
+    async def wait_end(self) -> Exit:
+        """Wait until the machine has shut down or can not go on; return that exit."""
+        while self.parked is None or self.parked.kind not in FINAL:
+            await self._changed.wait()
+        return self.parked
+
+    def resume(self) -> None:
+        """Let a parked machine run; a breakpoint where it stands is passed."""
+        if self.parked is not None:
+            self.parked = None
+            self._halting = False
+            self._resuming = True
+            self._follow_clock()
+            self._announce()
+
+    async def step(self, count: int = 1, within: range | None = None) -> Exit:
+        """Complete up to `count` instructions of a parked machine while pc stays in `within` (None:
+        anywhere).
+
+        At least one.  The machine is parked afterwards; returns BUDGET when the steps are done, else what
+        came up.  Breakpoints end it, except the one it begins on.  The debugger's halt ends it with
+        STOP_REQUEST.
+        """
+        self.parked, self._stepping = None, True
+        try:
+            exit_ = await self._step(count, within)
+        finally:
+            self._stepping = False
+            self.parked = Exit(ExitKind.STOP_REQUEST)
+            self._halting = False
+            self._follow_clock()
+        self._park(exit_)
+        return exit_
+
+    async def _step(self, count: int, within: range | None) -> Exit:
+        machine = self.machine
+        done = 0
+        while True:
+            async with self._lock:
+                for _ in range(min(INLINE, count - done)):
+                    exit_ = machine.step()
+                    done += 1
+                    if exit_.kind is not ExitKind.BUDGET:
+                        self._after_slice()
+                        return exit_
+                    pc = machine.state.pc
+                    if done == count or (within is not None and pc not in within):
+                        self._after_slice()
+                        return exit_
+                    if pc in machine.breakpoints:
+                        stop = Exit(ExitKind.BREAKPOINT)
+                        if self.is_wanted(stop):
+                            self._after_slice()
+                            return stop
+                self._after_slice()
+            await trio.lowlevel.checkpoint()
+            if self._halting:
+                return Exit(ExitKind.STOP_REQUEST)
+
+    async def reset(self) -> None:
+        """Reset the machine; it is parked at its first instruction afterwards."""
+        if self.parked is None:
+            await self.halt()
+        async with self._lock:
+            self.machine.reset()
+        self._park(Exit(ExitKind.STOP_REQUEST))
+
+    def _interrupt_slice(self) -> None:
+        if self._in_worker:
+            self.machine.request_stop()
+
+    # Lines -----------------------------------------------------------------------------------------------
+
+    async def attach(self, stream: trio.abc.Stream, port: Port) -> None:
+        """Join `stream` to `port` of the machine until the stream ends; the guest sees a peer meanwhile."""
+        line = _Line(port, stream)
+        await self._input(port, connected=True)
+        self._lines.append(line)
+        line.flush()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, line)
+                await self._read(line)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._lines.remove(line)
+            with trio.CancelScope(shield=True):
+                # At most one slice away.
+                await self._input(port, connected=False)
+
+    async def _read(self, line: _Line) -> None:
+        while True:
+            while not line.port.room:
+                await self._slice_done.wait()
+            try:
+                data = await line.stream.receive_some(min(READ_SIZE, line.port.room))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            if not data:
+                return
+            await self._input(line.port, bytes(data))
+
+    async def _write(self, line: _Line) -> None:
+        while True:
+            await line.ready.wait()
+            line.ready = trio.Event()
+            try:
+                await line.stream.send_all(line.outgoing)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return  # the reader sees the end as well
+            line.outgoing = b""
+            async with self._lock:
+                line.flush()
+            if not line.port.pending:
+                # A guest that slept because the port was full has room again.
+                self._announce()
+
+    async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
+        """Bring something into the machine, between two slices, and wake an idle guest."""
+        machine = self.machine
+        self._interrupt_slice()
+        async with self._lock:
+            if connected is not None:
+                port.connected = connected
+            port.feed(data)
+            self._input_came = True
+            name = "wire" if port is machine.wire else "console"
+            self.journal(Input(machine.now, name, data, connected))
+        self._announce()
+
+
+def replay(machine: Machine, inputs: Iterable[Input], until: int) -> Exit:
+    """Run `machine` to guest time `until` with a journal's inputs, in virtual time; return why it ended."""
+    for each in inputs:
+        exit_ = machine.run_until(each.time)
+        if exit_.kind is not ExitKind.BUDGET:
+            return exit_
+        port = machine.wire if each.port == "wire" else machine.console
+        if each.connected is not None:
+            port.connected = each.connected
+        port.feed(each.data)
+    return machine.run_until(until)
+
+
+def describe(exit_: Exit) -> str:
+    """Return an exit in words for people."""
+    match exit_.kind:
+        case ExitKind.SHUTDOWN:
+            return f"the guest shut down with code {exit_.detail}"
+        case ExitKind.CHECKSTOP:
+            return f"checkstop ({exit_.detail:#x})"
+        case ExitKind.WATCHPOINT:
+            return f"watchpoint at {exit_.detail:#x}"
+        case ExitKind.SIMULATOR_BREAK:
+            return "simulator breakpoint"
+        case kind:
+            return kind.name.lower().replace("_", " ")
