@@ -113,6 +113,8 @@ class MachineRunner:
         self._input_came = False
         self._budget = SMALLEST_SLICE
         self._in_worker = False
+        # While the guest is idle: the guest time it waits for.
+        self._idle_until: float | None = None
         # Host time at which guest time would have been 0, had it always followed the host.
         self._origin = 0.0
 
@@ -128,15 +130,18 @@ class MachineRunner:
             async with self._lock:
                 exit_ = await self._run_slice()
                 self._after_slice()
+            match exit_.kind:
+                case ExitKind.BUDGET | ExitKind.STOP_REQUEST:
+                    pass
+                case ExitKind.IDLE:
+                    await self._idle(exit_)
+                case ExitKind.BREAKPOINT if not self.is_wanted(exit_):
+                    self._resuming = True
+                case _:
+                    self._park(exit_)
+                    continue
             if self._halting:
                 self._park(Exit(ExitKind.STOP_REQUEST))
-            elif exit_.kind is ExitKind.IDLE:
-                await self._idle(exit_)
-            elif exit_.kind not in (ExitKind.BUDGET, ExitKind.STOP_REQUEST):
-                if exit_.kind in (ExitKind.BREAKPOINT, ExitKind.WATCHPOINT) and not self.is_wanted(exit_):
-                    self._resuming = True
-                    continue
-                self._park(exit_)
 
     async def _run_slice(self) -> Exit:
         machine = self.machine
@@ -176,21 +181,25 @@ class MachineRunner:
             await trio.lowlevel.checkpoint()
             return
         self._forgive()
-        begun = machine.now
-        if limit is None:
-            deadline = None
-        else:
-            deadline = self._origin + (begun + limit) / INSTRUCTIONS_PER_SECOND
+        self._idle_until = float("inf") if limit is None else machine.now + limit
         while not (self._input_came or self._halting):
-            left = None if deadline is None else deadline - self._clock()
-            if left is not None and left <= 0:
+            left = self._origin + self._idle_until / INSTRUCTIONS_PER_SECOND - self._clock()
+            if left <= 0:
                 break
             await self._wait_for_change(left)
-        passed = int((self._clock() - self._origin) * INSTRUCTIONS_PER_SECOND) - begun
         async with self._lock:
-            # An input that came meanwhile has already let the time until then pass.
-            passed -= machine.now - begun
-            machine.sleep(max(passed, 0) if limit is None else min(max(passed, 0), limit))
+            # An input has already let the time before it pass, and none after it.
+            if not self._input_came:
+                self._pass_idle_time()
+            self._idle_until = None
+
+    def _pass_idle_time(self, at_least: int = 0) -> None:
+        """Let an idle guest's time catch up with the host's clock, but not run past what it waits for."""
+        if self._idle_until is None:
+            return
+        host = int((self._clock() - self._origin) * INSTRUCTIONS_PER_SECOND)
+        until = min(max(host, self.machine.now + at_least), self._idle_until)
+        self.machine.sleep(max(int(until) - self.machine.now, 0))
 
     def _forgive(self) -> None:
         """Move the origin if guest and host have drifted too far apart."""
@@ -203,8 +212,8 @@ class MachineRunner:
         """Let guest time go on from where it is, at the host's pace from now."""
         self._origin = self._clock() - self.machine.now / INSTRUCTIONS_PER_SECOND
 
-    async def _wait_for_change(self, seconds: float | None = None) -> None:
-        with trio.move_on_after(seconds if seconds is not None else float("inf")):
+    async def _wait_for_change(self, seconds: float = float("inf")) -> None:
+        with trio.move_on_after(seconds):
             await self._changed.wait()
 
     def _announce(self) -> None:
@@ -221,15 +230,12 @@ class MachineRunner:
 
     async def halt(self) -> Exit:
         """Park the machine, between two instructions, and return why it is parked."""
-        if self.parked is None:
-            self._halting = True
-            self._interrupt_slice()
-            self._announce()
+        self.request_halt()
         return await self.wait_parked()
 
     def request_halt(self) -> None:
         """Ask for a halt without waiting; `wait_parked` tells."""
-        if self.parked is None or self._stepping:
+        if self.parked is None:
             self._halting = True
             self._interrupt_slice()
             self._announce()
@@ -248,7 +254,7 @@ class MachineRunner:
 
     def resume(self) -> None:
         """Let a parked machine run; a breakpoint where it stands is passed."""
-        if self.parked is not None:
+        if self.parked is not None and not self._stepping:
             self.parked = None
             self._halting = False
             self._resuming = True
@@ -263,15 +269,13 @@ class MachineRunner:
         came up.  Breakpoints end it, except the one it begins on.  The debugger's halt ends it with
         STOP_REQUEST.
         """
+        exit_ = Exit(ExitKind.STOP_REQUEST)
         self.parked, self._stepping = None, True
         try:
             exit_ = await self._step(count, within)
         finally:
             self._stepping = False
-            self.parked = Exit(ExitKind.STOP_REQUEST)
-            self._halting = False
-            self._follow_clock()
-        self._park(exit_)
+            self._park(exit_)
         return exit_
 
     async def _step(self, count: int, within: range | None) -> Exit:
@@ -353,35 +357,44 @@ class MachineRunner:
             line.outgoing = b""
             async with self._lock:
                 line.flush()
-            if not line.port.pending:
-                # A guest that slept because the port was full has room again.
-                self._announce()
 
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""
         machine = self.machine
         self._interrupt_slice()
         async with self._lock:
-            if connected is not None:
-                port.connected = connected
-            port.feed(data)
+            # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
+            self._pass_idle_time(at_least=1)
+            self._idle_until = None
             self._input_came = True
             name = "wire" if port is machine.wire else "console"
-            self.journal(Input(machine.now, name, data, connected))
+            come = Input(machine.now, name, data, connected)
+            _apply(machine, come)
+            self.journal(come)
         self._announce()
 
 
 def replay(machine: Machine, inputs: Iterable[Input], until: int) -> Exit:
-    """Run `machine` to guest time `until` with a journal's inputs, in virtual time; return why it ended."""
+    """Run `machine` to guest time `until` with a journal's inputs, in virtual time; return why it ended.
+
+    The guest must not fill a port between two inputs: nobody drains it.
+    """
     for each in inputs:
         exit_ = machine.run_until(each.time)
         if exit_.kind is not ExitKind.BUDGET:
             return exit_
-        port = machine.wire if each.port == "wire" else machine.console
-        if each.connected is not None:
-            port.connected = each.connected
-        port.feed(each.data)
+        _apply(machine, each)
     return machine.run_until(until)
+
+
+def _apply(machine: Machine, come: Input) -> None:
+    port = machine.wire if come.port == "wire" else machine.console
+    if come.connected is not None:
+        port.connected = come.connected
+        # What was on its way to the peer that left goes with it.
+        if not come.connected:
+            port.drain()
+    port.feed(come.data)
 
 
 def describe(exit_: Exit) -> str:
