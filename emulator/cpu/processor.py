@@ -27,6 +27,10 @@ def _no_simulator(processor: Processor, word: int) -> None:
     raise illegal()
 
 
+def _no_code(real: int, length: int) -> None:
+    """Forget decoded instructions when there is no engine that has any."""
+
+
 @dataclass(slots=True)
 class Processor:
     """State, translation, time and memory of one CPU."""
@@ -39,6 +43,8 @@ class Processor:
     simulator_call: Callable[[Processor, int], None] = field(default=_no_simulator)
     #: Called for `sc 1` when the machine is a partition; returns after setting r3...; None: an ordinary sc.
     hypervisor_call: Callable[[Processor], None] | None = None
+    #: Told by icbi that the code at real addresses [real, real + length) changed; set by the engine.
+    invalidate_code: Callable[[int, int], None] = field(default=_no_code)
 
 
 class Engine(Protocol):

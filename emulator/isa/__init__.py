@@ -1,1 +1,1 @@
-
+"""The PPC970's instruction set, written once: patterns, operands, effects."""

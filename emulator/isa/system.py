@@ -1,0 +1,390 @@
+"""Special-purpose registers, MSR, return from interrupt, SLB and TLB, and the simulator's call words (Book
+III).
+
+Whatever changes MSR, translation or the decrementer ends the run with `context_changed`, so that the
+machine can look at pending interrupts and an engine at its caches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.cpu.exits import ExitKind, Leave
+from emulator.cpu.state import (
+    INDEX,
+    MSR_BE,
+    MSR_DR,
+    MSR_EE,
+    MSR_FE0,
+    MSR_FE1,
+    MSR_FP,
+    MSR_HV,
+    MSR_IDENTITY,
+    MSR_IR,
+    MSR_ISF,
+    MSR_ME,
+    MSR_PMM,
+    MSR_POW,
+    MSR_PR,
+    MSR_RI,
+    MSR_SE,
+    MSR_SF,
+    MSR_VMX,
+)
+from emulator.isa import sprs
+from emulator.isa.decode import insn
+from emulator.isa.values import AnyWord, Builder, Gpr, Value
+
+if TYPE_CHECKING:
+    from emulator.cpu.processor import Processor
+
+# Moves to and from special-purpose registers.
+
+_USER_WORD = 0
+_PRIVILEGED_WORD = 1
+_BY_FUNCTION = 2
+#: Writing these changes when interrupts come or what addresses mean.
+_BY_FUNCTION_ENDING_RUN = 3
+
+_ENDS_RUN = frozenset({22, 25, 280, 284, 285, 1013, 1015})
+
+
+def _access(spr: int, *, writing: bool) -> dict[str, int]:
+    number = sprs.swap_halves(spr)
+    if sprs.is_plain(number, writing=writing):
+        how = _PRIVILEGED_WORD if number & sprs.PRIVILEGED_BIT else _USER_WORD
+        return {"word": sprs.SPRS[number].word or 0, "number": number, "how": how}
+    how = _BY_FUNCTION_ENDING_RUN if writing and number in _ENDS_RUN else _BY_FUNCTION
+    return {"word": INDEX["zero"], "number": number, "how": how}
+
+
+def _reading(spr: int) -> dict[str, int]:
+    return _access(spr, writing=False)
+
+
+def _writing(spr: int) -> dict[str, int]:
+    return _access(spr, writing=True)
+
+
+def _read_spr(t: Builder, rt: Gpr, word: AnyWord, number: Value, how: int) -> None:
+    if how == _BY_FUNCTION:
+        t.set_gpr(rt, t.call(sprs.read, number, t.gpr(rt)))
+        return
+    if how == _PRIVILEGED_WORD:
+        t.require_privilege()
+    t.set_gpr(rt, t.word(word))
+
+
+@insn("011111 rt:5 spr:10 0101010011 -", operands=_reading)
+def mfspr(t: Builder, rt: Gpr, word: AnyWord, number: Value, how: int) -> None:
+    """Move from Special-Purpose Register. Book I 3.3.13, Book III 3.4.1."""
+    _read_spr(t, rt, word, number, how)
+
+
+@insn("011111 rt:5 spr:10 0101110011 -", operands=_reading)
+def mftb(t: Builder, rt: Gpr, word: AnyWord, number: Value, how: int) -> None:
+    """Move from Time Base. Book II 4.2.1."""
+    _read_spr(t, rt, word, number, how)
+
+
+@insn("011111 rs:5 spr:10 0111010011 -", operands=_writing)
+def mtspr(t: Builder, rs: Gpr, word: AnyWord, number: Value, how: int) -> None:
+    """Move to Special-Purpose Register. Book I 3.3.13, Book III 3.4.1."""
+    if how >= _BY_FUNCTION:
+        t.call(sprs.write, number, t.gpr(rs))
+        if how == _BY_FUNCTION_ENDING_RUN:
+            t.context_changed()
+        return
+    if how == _PRIVILEGED_WORD:
+        t.require_privilege()
+    t.set_word(word, t.gpr(rs))
+
+
+# The machine state register.
+
+#: The bits a 970 has.
+MSR_BITS = (MSR_SF | MSR_ISF | MSR_HV | MSR_VMX | MSR_EE | MSR_PR | MSR_FP | MSR_ME) | (
+    MSR_FE0 | MSR_SE | MSR_BE | MSR_FE1 | MSR_IR | MSR_DR | MSR_PMM | MSR_RI
+)
+#: HID0's doze, nap and deep nap: with one of them, MSR[POW] makes the processor wait for an interrupt.
+_HID0_NAP = 0x01C0_0000_0000_0000
+
+
+def _set_msr(processor: Processor, value: int) -> None:
+    """Write the MSR; problem state forces EE, IR and DR (Book III 3.4.1)."""
+    if value & MSR_PR:
+        value |= MSR_EE | MSR_IR | MSR_DR
+    state = processor.state
+    state.msr = value & MSR_BITS | state.msr & MSR_IDENTITY
+
+
+def _mtmsrd(processor: Processor, value: int, changes: int) -> int:
+    """Replace the bits `changes` of the MSR; POW with a nap mode chosen waits for an interrupt."""
+    state = processor.state
+    _set_msr(processor, state.msr & ~changes | value & changes)
+    if value & changes & MSR_POW and state.get("hid") & _HID0_NAP:
+        raise Leave(ExitKind.IDLE)
+    return 0
+
+
+#: What mtmsrd alters: not HV and not ME, which only rfid in hypervisor state does (Book III 3.4.1).
+_MTMSRD_BITS = ~(MSR_HV | MSR_ME | MSR_IDENTITY) & (1 << 64) - 1
+_MTMSR_BITS = _MTMSRD_BITS & 0xFFFF_FFFF
+_MTMSR_L_BITS = MSR_EE | MSR_RI
+
+
+@insn("011111 rs:5 -:4 wide:1 -:5 0010110010 -")
+def mtmsrd(t: Builder, rs: Gpr, wide: int) -> None:
+    """Move to Machine State Register Doubleword; with L = 1 only EE and RI. Book III 3.4.1."""
+    t.require_privilege()
+    t.call(_mtmsrd, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSRD_BITS)
+    t.context_changed()
+
+
+@insn("011111 rs:5 -:4 wide:1 -:5 0010010010 -")
+def mtmsr(t: Builder, rs: Gpr, wide: int) -> None:
+    """Move to Machine State Register: its low half. Book III 3.4.1."""
+    t.require_privilege()
+    t.call(_mtmsrd, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSR_BITS)
+    t.context_changed()
+
+
+@insn("011111 rt:5 -:10 0001010011 -")
+def mfmsr(t: Builder, rt: Gpr) -> None:
+    """Move from Machine State Register. Book III 3.4.1."""
+    t.require_privilege()
+    t.set_gpr(rt, t.get("msr"))
+
+
+def _rfid(processor: Processor) -> int:
+    """Set MSR from SRR1 and return SRR0.
+
+    Only in hypervisor state can HV stay and ME change (Book III 3.3.1).
+    """
+    state = processor.state
+    msr, value = state.msr, state.get("srr1")
+    if not msr & MSR_HV:
+        value = value & ~(MSR_HV | MSR_ME) | msr & MSR_ME
+    _set_msr(processor, value)
+    mask = ~3 if state.msr & MSR_SF else 0xFFFF_FFFC
+    return state.get("srr0") & mask
+
+
+@insn("010011 -:15 0000010010 -")
+def rfid(t: Builder) -> None:
+    """Return from Interrupt Doubleword. Book III 3.3.1."""
+    t.require_privilege()
+    target = t.call(_rfid)
+    t.context_changed()
+    t.branch(target)
+
+
+# Segment and translation lookaside buffers (Book III 4.11).
+
+
+def _slbmte(processor: Processor, rs: int, rb: int) -> int:
+    processor.mmu.slbmte(rs, rb)
+    return 0
+
+
+def _slbie(processor: Processor, rb: int) -> int:
+    processor.mmu.slbie(rb)
+    return 0
+
+
+def _slbia(processor: Processor) -> int:
+    processor.mmu.slbia()
+    return 0
+
+
+def _slbmfev(processor: Processor, rb: int) -> int:
+    return processor.mmu.slbmfev(rb)
+
+
+def _slbmfee(processor: Processor, rb: int) -> int:
+    return processor.mmu.slbmfee(rb)
+
+
+def _tlbie(processor: Processor, rb: int, large: int) -> int:
+    processor.mmu.tlbie(rb, bool(large))
+    return 0
+
+
+def _tlbia(processor: Processor) -> int:
+    processor.mmu.tlbia()
+    return 0
+
+
+def _tlbsync(processor: Processor) -> int:
+    processor.mmu.tlbsync()
+    return 0
+
+
+@insn("011111 rs:5 -:5 rb:5 0110010010 -")
+def slbmte(t: Builder, rs: Gpr, rb: Gpr) -> None:
+    """SLB Move to Entry. Book III 4.11.3.1."""
+    t.require_privilege()
+    t.call(_slbmte, t.gpr(rs), t.gpr(rb))
+    t.context_changed()
+
+
+@insn("011111 -:10 rb:5 0110110010 -")
+def slbie(t: Builder, rb: Gpr) -> None:
+    """SLB Invalidate Entry. Book III 4.11.3.1."""
+    t.require_privilege()
+    t.call(_slbie, t.gpr(rb))
+    t.context_changed()
+
+
+@insn("011111 -:15 0111110010 -")
+def slbia(t: Builder) -> None:
+    """SLB Invalidate All. Book III 4.11.3.1."""
+    t.require_privilege()
+    t.call(_slbia)
+    t.context_changed()
+
+
+@insn("011111 rt:5 -:5 rb:5 1101010011 -")
+def slbmfev(t: Builder, rt: Gpr, rb: Gpr) -> None:
+    """SLB Move from Entry VSID. Book III 4.11.3.1."""
+    t.require_privilege()
+    t.set_gpr(rt, t.call(_slbmfev, t.gpr(rb)))
+
+
+@insn("011111 rt:5 -:5 rb:5 1110010011 -")
+def slbmfee(t: Builder, rt: Gpr, rb: Gpr) -> None:
+    """SLB Move from Entry ESID. Book III 4.11.3.1."""
+    t.require_privilege()
+    t.set_gpr(rt, t.call(_slbmfee, t.gpr(rb)))
+
+
+# Segment registers, the 32-bit bridge: SLB entries 0 to 15 (Book III 4.11.3.2).
+
+_SR_KEYS_AND_NO_EXECUTE = 0x7000_0000
+_SR_VSID = 0x07FF_FFFF
+
+
+def _write_segment_register(processor: Processor, number: int, value: int) -> int:
+    keys = (value & _SR_KEYS_AND_NO_EXECUTE) >> 28 << 9
+    processor.mmu.slbmte((value & _SR_VSID) << 12 | keys, number << 28 | 1 << 27 | number)
+    return 0
+
+
+def _read_segment_register(processor: Processor, number: int) -> int:
+    entry = processor.mmu.slbmfev(number)
+    return (entry >> 9 & 7) << 28 | entry >> 12 & _SR_VSID
+
+
+def _segment_number(sr: int) -> dict[str, int]:
+    return {"number": sr}
+
+
+@insn("011111 rs:5 - sr:4 -:5 0011010010 -", operands=_segment_number)
+def mtsr(t: Builder, rs: Gpr, number: Value) -> None:
+    """Move to Segment Register. Book III 4.11.3.2."""
+    t.require_privilege()
+    t.call(_write_segment_register, number, t.gpr(rs))
+    t.context_changed()
+
+
+@insn("011111 rs:5 -:5 rb:5 0011110010 -")
+def mtsrin(t: Builder, rs: Gpr, rb: Gpr) -> None:
+    """Move to Segment Register Indirect. Book III 4.11.3.2."""
+    t.require_privilege()
+    t.call(_write_segment_register, (t.gpr(rb) >> 28).zext(4), t.gpr(rs))
+    t.context_changed()
+
+
+@insn("011111 rt:5 - sr:4 -:5 1001010011 -", operands=_segment_number)
+def mfsr(t: Builder, rt: Gpr, number: Value) -> None:
+    """Move from Segment Register. Book III 4.11.3.2."""
+    t.require_privilege()
+    t.set_gpr(rt, t.call(_read_segment_register, number))
+
+
+@insn("011111 rt:5 -:5 rb:5 1010010011 -")
+def mfsrin(t: Builder, rt: Gpr, rb: Gpr) -> None:
+    """Move from Segment Register Indirect. Book III 4.11.3.2."""
+    t.require_privilege()
+    t.set_gpr(rt, t.call(_read_segment_register, (t.gpr(rb) >> 28).zext(4)))
+
+
+@insn("011111 -:4 wide:1 -:5 rb:5 0100110010 -")
+def tlbie(t: Builder, rb: Gpr, wide: int) -> None:
+    """TLB Invalidate Entry; L = 1 for a large page. Book III 4.11.3.3."""
+    t.require_privilege()
+    t.call(_tlbie, t.gpr(rb), wide)
+    t.context_changed()
+
+
+@insn("011111 -:4 wide:1 -:5 rb:5 0100010010 -")
+def tlbiel(t: Builder, rb: Gpr, wide: int) -> None:
+    """TLB Invalidate Entry Local. Book III 4.11.3.3."""
+    t.require_privilege()
+    t.call(_tlbie, t.gpr(rb), wide)
+    t.context_changed()
+
+
+@insn("011111 -:15 0101110010 -")
+def tlbia(t: Builder) -> None:
+    """TLB Invalidate All. Book III 4.11.3.3."""
+    t.require_privilege()
+    t.call(_tlbia)
+    t.context_changed()
+
+
+@insn("011111 -:15 1000110110 -")
+def tlbsync(t: Builder) -> None:
+    """TLB Synchronize. Book III 4.11.3.3."""
+    t.require_privilege()
+    t.call(_tlbsync)
+
+
+# Attention, and the words that call a simulator (K42 facts D.2).
+
+_SIMOS_CALL = 0x7C00_07CC
+_MAMBO_CALL = 0x000E_AEB0
+_RTAS_CALL = 0x7C00_07CA
+
+
+def _attention(processor: Processor) -> int:
+    raise Leave(ExitKind.CHECKSTOP, 0, retry=True)
+
+
+def _breakpoint(processor: Processor) -> int:
+    raise Leave(ExitKind.SIMULATOR_BREAK, retry=True)
+
+
+def _simulator(processor: Processor, word: int) -> int:
+    processor.simulator_call(processor, word)
+    return 0
+
+
+@insn("000000 -:15 0100000000 -")
+def attn(t: Builder) -> None:
+    """Support Processor Attention: the machine stops. 970 user's manual 2.1.8."""
+    t.call(_attention)
+
+
+@insn(f"{_SIMOS_CALL:032b}")
+def simos_call(t: Builder) -> None:
+    """SimOS service call. K42 facts D.2."""
+    t.call(_simulator, _SIMOS_CALL)
+
+
+@insn(f"{_MAMBO_CALL:032b}")
+def mambo_call(t: Builder) -> None:
+    """Mambo service call. K42 facts D.2."""
+    t.call(_simulator, _MAMBO_CALL)
+
+
+@insn(f"{_RTAS_CALL:032b}")
+def rtas_call(t: Builder) -> None:
+    """RTAS emulation entry. K42 facts D.2."""
+    t.call(_simulator, _RTAS_CALL)
+
+
+@insn(f"{0x7C00_07CE:032b}")
+def simulator_breakpoint(t: Builder) -> None:
+    """Simulator breakpoint. K42 facts D.2."""
+    t.call(_breakpoint)
