@@ -16,11 +16,11 @@ from functools import cache
 from struct import Struct
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
-from emulator.cpu.interrupts import Interrupt, Vector, deliver, illegal
 from emulator.cpu.mmu import Access
 from emulator.cpu.processor import Processor
-from emulator.cpu.state import INDEX, MASK64, MSR_BE, MSR_SE, MSR_SF
+from emulator.cpu.state import INDEX, MASK64, MSR_SF
 from emulator.engines.python_source import Factory, Step, compile_form
+from emulator.engines.run import run
 from emulator.isa import storage
 from emulator.isa.decode import Form, decode
 
@@ -65,30 +65,7 @@ class ReferenceEngine:
 
     def run(self, limit: int) -> Exit | None:
         """Complete at most `limit` instructions (emulator.cpu.processor.Engine)."""
-        state = self._processor.state
-        start = state.icount
-        interrupts = 0
-        is_first = True
-        while (left := limit - (state.icount - start) - interrupts) > 0:
-            try:
-                try:
-                    if state.msr & (MSR_SE | MSR_BE):
-                        self._execute_traced()
-                    else:
-                        self._execute(left, is_first)
-                except Interrupt as interrupt:
-                    # It counts against the limit, so that a handler that faults at once cannot hold us here.
-                    interrupts += 1
-                    deliver(state, interrupt)
-                is_first = False
-            except _Changed as changed:
-                self._complete(changed.target)
-                return None
-            except Leave as leave:
-                if not leave.retry:
-                    self._complete(state.pc + 4)
-                return Exit(leave.kind, state.icount - start, leave.detail)
-        return None
+        return run(self._processor, self._execute, limit)
 
     def invalidate(self, real: int, length: int) -> None:
         """Forget the steps decoded from real addresses [real, real + length)."""
@@ -107,52 +84,36 @@ class ReferenceEngine:
         """Stop before an instruction at any of these addresses, except the first of a run."""
         self._breakpoints = addresses
 
-    def _execute(self, count: int, is_first: bool) -> None:
-        """Run `count` instructions; ends early only by an exception.  The first may stand on a breakpoint."""
+    def _execute(self, count: int, is_first: bool) -> bool:
+        """Run `count` instructions; True: fewer, since the context changed."""
         words = self._processor.state.words
         breakpoints = self._breakpoints
         is64 = self._use_context()
         pc = words[_PC]
         icount = words[_ICOUNT]
         last = icount + count
-        while icount < last:
-            page = pc >> 12
-            steps = self._fetches.get(page)
-            if steps is None:
-                steps = self._code_page(pc, is64)
-            while icount < last:
-                if pc in breakpoints and not is_first:
-                    raise Leave(ExitKind.BREAKPOINT, retry=True)
-                step = steps[(pc & 0xFFF) >> 2]
-                if step is None:
-                    step = self._decode(steps, pc, is64)
-                pc = step()
-                icount += 1
-                words[_PC] = pc
-                words[_ICOUNT] = icount
-                is_first = False
-                if pc >> 12 != page:
-                    break
-
-    def _execute_traced(self) -> None:
-        """Run one instruction under MSR[SE] or MSR[BE], then take the trace interrupt (Book III 5.5.13)."""
-        state = self._processor.state
-        msr, pc = state.msr, state.pc
         try:
-            self._execute(1, True)
+            while icount < last:
+                page = pc >> 12
+                steps = self._fetches.get(page)
+                if steps is None:
+                    steps = self._code_page(pc, is64)
+                while icount < last and pc >> 12 == page:
+                    if pc in breakpoints and not is_first:
+                        raise Leave(ExitKind.BREAKPOINT, retry=True)
+                    step = steps[(pc & 0xFFF) >> 2]
+                    if step is None:
+                        step = self._decode(steps, pc, is64)
+                    pc = step()
+                    icount += 1
+                    words[_PC] = pc
+                    words[_ICOUNT] = icount
+                    is_first = False
         except _Changed as changed:
-            # rfid is the one instruction that is never traced; it is also the one that changes pc and MSR.
-            if changed.target != pc + 4:
-                raise
-            self._complete(changed.target)
-        word = storage.fetch(self._processor, pc) if not msr & MSR_SE else 0
-        if msr & MSR_SE or _is_branch(word):
-            raise Interrupt(Vector.TRACE)
-
-    def _complete(self, next_address: int) -> None:
-        state = self._processor.state
-        state.pc = next_address
-        state.icount += 1
+            words[_PC] = changed.target
+            words[_ICOUNT] = icount + 1
+            return True
+        return False
 
     def _use_context(self) -> bool:
         """Drop cached translations that are not of the present context; return whether the mode is 64-bit."""
@@ -178,8 +139,6 @@ class ReferenceEngine:
     def _decode(self, steps: CodePage, pc: int, is64: bool) -> Step:
         word = storage.fetch(self._processor, pc)
         decoded = decode(word, is64)
-        if decoded is None:
-            raise illegal()
         address_mask = MASK64 if is64 else 0xFFFF_FFFF
         slots = (*decoded.slots, 0, 0, 0, 0)[:4]
         target = decoded.immediate + (pc if decoded.is_relative else 0) & address_mask
@@ -246,8 +205,3 @@ class ReferenceEngine:
 
 
 _FORMATS = {1: ">B", 2: ">H", 4: ">I", 8: ">Q"}
-
-
-def _is_branch(word: int) -> bool:
-    decoded = decode(word)
-    return decoded is not None and decoded.form.instruction.name in ("b", "bc", "bclr", "bcctr")

@@ -22,10 +22,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
-from typing import Any
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
+from emulator.cpu.interrupts import illegal
 from emulator.isa.operands import KINDS, MAX_SLOTS, Role
 from emulator.isa.values import Builder, Op, Slot
+
+if TYPE_CHECKING:
+    from emulator.cpu.processor import Processor
 
 Effect = Callable[..., None]
 FieldFunction = Callable[..., dict[str, int]]
@@ -201,22 +206,33 @@ def _load() -> None:
         import_module(f"emulator.isa.{section}")
 
 
-def find(word: int) -> Instruction | None:
-    """Return the instruction that `word` encodes, or None: an illegal instruction."""
+def _raise_illegal(processor: Processor) -> int:
+    raise illegal()
+
+
+def _illegal(t: Builder) -> None:
+    """Take the program interrupt of an illegal instruction. Book I 1.8.2."""
+    t.call(_raise_illegal)
+
+
+#: What every word without a row of its own is.
+ILLEGAL = Instruction("illegal", "-:32", 0, 0, {}, _illegal, None, (), (), False)
+
+
+def find(word: int) -> Instruction:
+    """Return the instruction that `word` encodes, or ILLEGAL."""
+    _load()
     for mask, rows in _tables[word >> 26]:
         row = rows.get(word & mask)
         if row is not None:
             return row
-    return None
+    return ILLEGAL
 
 
 @lru_cache(maxsize=65536)
-def decode(word: int, is64: bool = True) -> Decoded | None:
-    """Decode a 32-bit word in 64- or 32-bit mode; None if it is an illegal instruction."""
-    _load()
+def decode(word: int, is64: bool = True) -> Decoded:
+    """Decode a 32-bit word in 64- or 32-bit mode."""
     row = find(word)
-    if row is None:
-        return None
     numbers = {name: row.field(name, word) for name in row.fields}
     if row.operands is not None:
         numbers |= row.operands(*(numbers[name] for name in row.operand_fields))
@@ -241,6 +257,13 @@ def _form(row: Instruction, known: tuple[int, ...], is64: bool) -> Form:
     if not is64 and not trace(Form(row, known, is64)).is_mode_sensitive:
         is64 = True
     return Form(row, known, is64)
+
+
+def forms(row: Instruction, is64: bool) -> list[Form]:
+    """Return every form of `row` in a mode; in 32-bit mode, those that differ."""
+    domains = [KINDS[name].domain for name in row.parameters if KINDS[name].role is Role.KNOWN]
+    candidates = [_form(row, known, is64) for known in product(*domains)]
+    return [form for form in candidates if form.is64 == is64]
 
 
 def trace(form: Form) -> Builder:

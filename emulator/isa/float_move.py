@@ -1,7 +1,8 @@
 """Floating-point loads, stores, moves, and the FPSCR (Book I 4.6.2-4.6.4 and 4.6.8).
 
-A floating-point register is its 64-bit image.  Single precision exists only in memory; loads widen it and stores
-narrow it bit by bit, without rounding, so a NaN keeps its payload and is not made quiet (Book I 4.6.2, 4.6.3).
+A floating-point register is its 64-bit image.  Single precision exists only in memory; loads widen it and
+stores narrow it bit by bit, without rounding, so a NaN keeps its payload and is not made quiet (Book I
+4.6.2, 4.6.3).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _raise_enabled(processor: Processor) -> int:
 
 
 def finish(t: Builder, rc: int) -> None:
-    """End an instruction that may have changed FPSCR: CR1 if asked, and the interrupt of an enabled exception.
+    """End an instruction that may have changed FPSCR: CR1 if asked, the interrupt of an enabled exception.
 
     The 970 treats both imprecise modes as precise, so the interrupt comes here (970 user's manual, 4.5.7).
     """

@@ -32,10 +32,11 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The role of an operand, and what its number becomes."""
+    """The role of an operand, and what its number becomes; `domain`: what a known int can be."""
 
     role: Role
     finish: Callable[[int], int]
+    domain: tuple[int, ...] = ()
 
 
 def _same(number: int) -> int:
@@ -59,7 +60,10 @@ def _cr_bit(number: int) -> int:
     return (INDEX["cr"] + number // 4) << 2 | 3 - number % 4
 
 
-_KNOWN = Kind(Role.KNOWN, _same)
+def _known(*domain: int) -> Kind:
+    return Kind(Role.KNOWN, _same, domain)
+
+
 _SMALL = Kind(Role.SMALL, _same)
 _GPR = _place(INDEX["gpr"])
 _FPR = _place(INDEX["fpr"])
@@ -107,6 +111,9 @@ KINDS: dict[str, Kind] = {
         ),
         _SMALL,
     ),
-    # Each value is a variant.
-    **dict.fromkeys(("rc", "oe", "lk", "wide", "how", "bo", "idle", "part"), _KNOWN),
+    # Each value is a form of its own.
+    **dict.fromkeys(("rc", "oe", "lk", "wide", "idle"), _known(0, 1)),
+    "how": _known(0, 1, 2, 3),
+    # BO without its hints (isa/branch).
+    "bo": _known(0b00000, 0b00010, 0b00100, 0b01000, 0b01010, 0b01100, 0b10000, 0b10010, 0b10100),
 }
