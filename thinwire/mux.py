@@ -62,6 +62,11 @@ at once.
 """
 
 
+MAX_GARBAGE = 64
+"""So many bytes that are neither frames nor text, without a frame between them, are `Garbled`."""
+_TEXT = bytes([*range(7, 14), 27, *range(32, 127)])
+
+
 class Protocol(enum.Enum):
     """Versions of the original servers. AUTO is text until a sentinel, then frames, like 3."""
 
@@ -117,7 +122,12 @@ class Restarted:
     """The target began anew while it was framed."""
 
 
-Action = ChangeSpeed | Ended | Restarted
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """A long run of bytes that are neither frames nor text: the two ends may disagree about the speed."""
+
+
+Action = ChangeSpeed | Ended | Restarted | Garbled
 
 
 @dataclass(eq=False, slots=True)
@@ -176,6 +186,7 @@ class Mux:
         self._decoder = Decoder()
         self._handshake = Handshake()
         self._recent = b""
+        self._garbage = 0  # bytes since the last frame that are no text
         self._replies: list[bytes] = []
         self._reading: set[int] = set()  # channels with held reads
         self._withholding: set[int] = set()  # channels with withheld acknowledgements
@@ -365,10 +376,15 @@ class Mux:
                     self.phase = Phase.ENDED
                     return b"".join(rest.data for rest in events[place + 1 :] if isinstance(rest, Stray))
             self.frames += 1
+            self._garbage = 0
         return b""
 
     def _stray(self, data: bytes) -> None:
         """Text between frames: the console's, unless it is the sentinel of a target that starts again."""
+        self._garbage += len(data.translate(None, _TEXT))
+        if self._garbage >= MAX_GARBAGE:
+            self._garbage = 0
+            self.actions.append(Garbled())
         found = self._handshake.feed(data)
         self._show(found.text)
         if found.rest is not None:

@@ -37,8 +37,10 @@ from thinwire.endpoints import (
     Rfc2217,
     Stdio,
 )
-from thinwire.line import MAX_UNSENT, Line, StreamFactory, listen_tcp, open_source
-from thinwire.mux import CONSOLE, ChangeSpeed, Ended, Mux, Restarted, Rules
+from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
+from thinwire.mux import CONSOLE, ChangeSpeed, Ended, Garbled, Mux, Restarted, Rules
+from thinwire.serial_line import Manners
+from thinwire.sources import StreamFactory, listen_tcp, open_source
 
 log = logging.getLogger("thinwire")
 
@@ -67,6 +69,7 @@ class Options:
     """What a user may choose about serving."""
 
     rules: Rules = Rules()
+    manners: Manners = Manners()
     replay: bool = True
     """A later writer of the console first gets the last output again."""
     end_on_exit: bool = False
@@ -125,6 +128,10 @@ class Server:
         await port.wait_for_room()
         port.typed(data)
 
+    def line_state(self) -> LineState:
+        """The line's speed and signals, if it is open and has any."""
+        return self._line.state() if self._line is not None else {}
+
     # The line
 
     def send(self, data: bytes) -> None:
@@ -162,7 +169,11 @@ class Server:
         mux, receive, now = self.mux, line.receive, trio.lowlevel.current_clock().current_time
         deadline = now() + SLICE
         while True:
-            data = await receive(mux.next_silence)
+            try:
+                data = await receive(mux.next_silence)
+            except LineReset as reset:
+                self._start_anew(reset)
+                continue
             if data:
                 reply = mux.receive(data)
             elif data is None:
@@ -189,6 +200,12 @@ class Server:
                 await trio.lowlevel.checkpoint()
                 deadline = now() + SLICE
 
+    def _start_anew(self, reason: object) -> None:
+        log.warning("%s", reason)
+        self.mux.line_closed()
+        self._offer_output()
+        self.send(self.mux.line_opened())
+
     def _offer_output(self) -> None:
         changed = self.mux.changed
         while changed:
@@ -210,8 +227,7 @@ class Server:
                 case ChangeSpeed(speed, echo):
                     line.push(echo)
                     await line.drain()
-                    if speed is not None:
-                        await line.set_speed(speed)
+                    await line.change_speed(speed)
                     line.push(echo)
                 case Ended():
                     log.warning("received termination request")
@@ -219,6 +235,9 @@ class Server:
                     self.ended.set()
                 case Restarted():
                     log.warning("the target has started again")
+                case Garbled():
+                    if line.return_to_first_speed():
+                        self._start_anew("nothing but garbage: the line is back at its first speed")
 
     # Clients
 
@@ -278,7 +297,7 @@ async def serve(
     for number in channels:
         server.ports[number] = Port(mux, number, server.send)
     async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(open_source(line))
+        source = await stack.enter_async_context(open_source(line, options.manners))
         server.place = source.place
         nursery = await stack.enter_async_context(trio.open_nursery())
         for number, spec in channels.items():

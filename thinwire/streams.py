@@ -1,7 +1,7 @@
 """An endpoint as a trio stream, for code that wants bytes and not a multiplexer: the bridge, the console, a
 machine.
 
-`open_streams` prepares an endpoint as `line.open_source` does and gives a function that connects; await it
+`open_streams` prepares an endpoint as `sources.open_source` does and gives a function that connects; await it
 once for every life of the endpoint.
 """
 
@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 import trio
 
 from thinwire.endpoints import Endpoint
-from thinwire.line import Line, StreamFactory, open_source
+from thinwire.line import Line
+from thinwire.sources import StreamFactory, open_source
 
 
 class LineStream(trio.abc.Stream):
