@@ -13,7 +13,7 @@ from pathlib import Path
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
 from k42.kernel import find_kernel
-from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
+from k42.ports import LOOPBACK, Ports, add_base_option
 
 EXTENSION = Path(__file__).with_name("gdb_extension.py")
 
@@ -29,9 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("gdb_arguments", nargs="*", metavar="GDB-ARGUMENTS", help="passed on to gdb")
     parser.add_argument("--kernel", metavar="FILE", help="the kernel with symbols (default: our own guest)")
-    parser.add_argument(
-        "--base", type=int, default=DEFAULT_BASE, help="base port of the `k42 up` to connect to (%(default)s)"
-    )
+    add_base_option(parser)
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,7 @@ Base 2102 is the console and 2103 what one types after `target remote` (K42 fact
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 from k42.errors import UserError
@@ -47,3 +48,10 @@ class Ports:
     def channel(self, number: int) -> int:
         """The port of a further thinwire channel."""
         return self.base + number
+
+
+def add_base_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--base`, for every command that finds or offers our ports."""
+    parser.add_argument(
+        "--base", type=int, default=DEFAULT_BASE, metavar="PORT", help="base port (default %(default)s)"
+    )

@@ -1,0 +1,84 @@
+"""The options that describe a machine, shared by every command that builds one."""
+
+from __future__ import annotations
+
+import argparse
+
+from emulator.boot import LoadError, Program, load_elf, load_raw
+from emulator.config import MachineConfig, MachineKind, parse_size
+from emulator.machine import Machine
+from emulator.runner import MachineRunner, Pace
+from k42.errors import UserError
+from k42.kernel import find_kernel
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """Declare them; `build_machine` and `build_runner` read them."""
+    parser.add_argument(
+        "kernel",
+        nargs="?",
+        metavar="KERNEL",
+        help="an ELF file, or an image with --raw (default: our own guest)",
+    )
+    parser.add_argument(
+        "--machine",
+        choices=[kind.value for kind in MachineKind],
+        default=MachineKind.HARDWARE.value,
+        help="what the kernel believes to run on (default %(default)s)",
+    )
+    parser.add_argument(
+        "--memory", default="128M", metavar="SIZE", help="such as 256M or 1G (default %(default)s)"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "reference", "threaded"),
+        default="auto",
+        help="what executes the instructions (default %(default)s)",
+    )
+    parser.add_argument(
+        "--time",
+        choices=[pace.value for pace in Pace],
+        default=Pace.HOST.value,
+        help="an idle guest waits for the host's clock, or time jumps on (default %(default)s)",
+    )
+    parser.add_argument("--raw", metavar="ADDR", help="the image is raw and goes to this real address")
+    parser.add_argument(
+        "--entry", metavar="ADDR", help="where a raw image is entered (default: where it begins)"
+    )
+
+
+def build_machine(arguments: argparse.Namespace) -> Machine:
+    """Return the machine the options describe, at its first instruction.  Raises UserError."""
+    try:
+        config = MachineConfig(
+            kind=MachineKind(arguments.machine), memory=parse_size(arguments.memory), engine=arguments.engine
+        )
+        return Machine(config, load_program(arguments))
+    except (LoadError, ValueError) as error:
+        raise UserError(str(error)) from None
+
+
+def load_program(arguments: argparse.Namespace) -> Program:
+    """Read the kernel's file.  Raises UserError, LoadError."""
+    if arguments.raw is None:
+        if arguments.entry is not None:
+            raise UserError("--entry goes with --raw: an ELF file names its own entry")
+        return load_elf(str(find_kernel(arguments.kernel)))
+    if arguments.kernel is None:
+        raise UserError("--raw needs the name of an image")
+    address = parse_number(arguments.raw, "--raw")
+    entry = address if arguments.entry is None else parse_number(arguments.entry, "--entry")
+    return load_raw(str(find_kernel(arguments.kernel)), address, entry)
+
+
+def build_runner(machine: Machine, arguments: argparse.Namespace, *, halted: bool = False) -> MachineRunner:
+    """Return the runner for `machine`."""
+    return MachineRunner(machine, halted=halted, pace=Pace(arguments.time))
+
+
+def parse_number(text: str, option: str) -> int:
+    """Return a number written in decimal or, with 0x, in hex.  Raises UserError."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise UserError(f"{option} {text}: give a number, such as 0x100") from None

@@ -1,0 +1,73 @@
+"""A `k42 up` in a process of its own, on ports of its own, for tests that use it as a person would."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trio
+
+from k42.console_session import Console, open_console
+from k42.ports import LOOPBACK, Ports
+
+K42 = Path(sys.executable).with_name("k42")
+BOOT_SECONDS = 90
+
+
+@dataclass
+class Running:
+    """What a test needs of a running `k42 up`; `said` is what it printed at its start."""
+
+    ports: Ports
+    process: trio.Process
+    said: str
+
+    async def console(self) -> Console:
+        """Connect to the console."""
+        return await open_console(LOOPBACK, self.ports.console)
+
+
+def free_base() -> int:
+    """Return a base port, one the system hands out, with nobody listening near it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            base = probe.getsockname()[1]
+        if base + 10 < 65536 and all(_is_free(base + offset) for offset in range(-1, 11)):
+            return int(base)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) != 0
+
+
+@asynccontextmanager
+async def _running_up(*arguments: str) -> AsyncIterator[Running]:
+    ports = Ports(free_base())
+    command = [str(K42), "up", "--no-console", "--base", str(ports.base), *arguments]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    said = ""
+    try:
+        with trio.fail_after(BOOT_SECONDS):
+            while not re.search(rf"\b{ports.emulator_gdb}\b", said):
+                chunk = await process.stdout.receive_some()
+                assert chunk, f"k42 up ended: {said}"
+                said += chunk.decode()
+        yield Running(ports, process, said)
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+@pytest.fixture
+def running_up() -> Callable[..., AbstractAsyncContextManager[Running]]:
+    """`async with running_up() as up:`"""
+    return _running_up
