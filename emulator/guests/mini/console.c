@@ -38,7 +38,9 @@ _Noreturn void console_poller(void)
 
 size_t console_read(char *bytes, size_t limit)
 {
-    u64 msr = interrupts_off(); /* no input may slip in between looking and falling asleep */
+    /* Off from looking to falling asleep, or the poller could wake us before we sleep; and off until the input is
+     * read, or it could see the same input again and send us into a read of nothing. */
+    u64 msr = interrupts_off();
     if (!input_available) {
         poll();
     }
@@ -46,8 +48,9 @@ size_t console_read(char *bytes, size_t limit)
         thread_sleep(FOR_EVER);
     }
     input_available = false;
+    size_t count = wire_read(CONSOLE_CHANNEL, bytes, limit);
     interrupts_restore(msr);
-    return wire_read(CONSOLE_CHANNEL, bytes, limit);
+    return count;
 }
 
 /* Each LF becomes CR LF, here and nowhere else. Returns the length; `out` has room for twice `count`. */

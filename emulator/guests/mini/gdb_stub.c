@@ -373,7 +373,7 @@ static void announce(const struct frame *frame)
 {
     err_printf("GDB got trap: %s\n", trap_name(frame->vector));
     err_printf("vector 0x%lx sr 0x%lx pc 0x%lx lr 0x%lx\n", frame->vector, frame->msr, frame->pc, frame->lr);
-    err_printf("this kernel talks to gdb over thinwire channel 1;\n"
+    err_printf("this kernel speaks to gdb over thinwire, channel 1;\n"
                "on K42's machines kvictim knows its port.\n");
     connected = true;
     wire_write(GDB_CHANNEL, "-", 1);
