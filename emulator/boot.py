@@ -107,6 +107,7 @@ class Program:
     segments: tuple[Segment, ...]
     pc: int
     toc: int = 0
+    is_elf: bool = True
     #: K42 boot parameters, NAME=VALUE (K42 facts G.1).
     parameters: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,7 +118,7 @@ def load_raw(path: str, address: int, entry: int | None = None) -> Program:
     if not data:
         raise LoadError(f"{path}: the file is empty")
     segment = Segment(address, data, len(data), executable=True)
-    return Program(path, Entry.BARE, (segment,), address if entry is None else entry)
+    return Program(path, Entry.BARE, (segment,), address if entry is None else entry, is_elf=False)
 
 
 def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
@@ -173,7 +174,7 @@ def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
         )
         toc = 0
     _refuse_overlap(path, segments)
-    return Program(path, how, segments, pc, toc, dict(parameters or {}))
+    return Program(path, how, segments, pc, toc, parameters=dict(parameters or {}))
 
 
 def enter(program: Program, config: MachineConfig, state: CpuState, memory: Memory, mmu: Mmu) -> None:

@@ -14,7 +14,7 @@ One thread at a time.  Only `request_stop` may be called from another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from emulator.boot import SERIAL_PORT, Program, enter
@@ -23,6 +23,7 @@ from emulator.cpu.exits import Exit, ExitKind
 from emulator.cpu.interrupts import Interrupt, Vector, deliver
 from emulator.cpu.mmu import Mmu, Watch
 from emulator.cpu.processor import Engine, Processor
+from emulator.cpu.registers import REGISTERS
 from emulator.cpu.state import INDEX, MSR_EE, MSR_HV, CpuState
 from emulator.cpu.timers import Timers
 from emulator.devices import uart16550
@@ -179,10 +180,13 @@ class Machine:
                 return exit_
         return Exit(ExitKind.BUDGET)
 
-    def step(self) -> Exit:
-        """Complete one instruction whatever pc stands on; BUDGET unless something else came up."""
+    def step(self, *, resume: bool = True) -> Exit:
+        """Complete one instruction; BUDGET unless something else came up.
+
+        An idle guest's instruction counts like any other, and no idle time passes.
+        """
         while True:
-            exit_ = self.run(1, resume=True)
+            exit_ = self.run(1, resume=resume)
             if exit_.kind is not ExitKind.IDLE:
                 return exit_
             if exit_.instructions:
@@ -207,6 +211,13 @@ class Machine:
     def set_watches(self, watches: Iterable[Watch]) -> None:
         """Replace the effective addresses where a run stops before a load or store."""
         self.mmu.set_watches(watches)
+        self.engine.flush_translations()
+
+    def set_registers(self, values: Mapping[str, int]) -> None:
+        """Set registers by name (cpu/registers), and forget what translation has derived from them."""
+        for name, value in values.items():
+            REGISTERS[name].write(self.state, value)
+        self.mmu.flush()
         self.engine.flush_translations()
 
     def read_memory(self, ea: int, length: int) -> bytes:

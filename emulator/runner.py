@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -80,6 +81,22 @@ class _Line:
             self.ready.set()
 
 
+class _Steps:
+    """How far the debugger wants to step."""
+
+    def __init__(self, count: int | None, within: range | None) -> None:
+        self._left = count
+        self._within = within
+        self.done = False
+
+    def count_down(self, pc: int) -> bool:
+        """Count one step that led to `pc`; return whether it was the last."""
+        if self._left is not None:
+            self._left -= 1
+        self.done = self._left == 0 or (self._within is not None and pc not in self._within)
+        return self.done
+
+
 class MachineRunner:
     """Runs one machine.  `run` is the task; everything else may be called from other tasks of the same
     trio."""
@@ -96,10 +113,9 @@ class MachineRunner:
         self.machine = machine
         self.pace = pace
         #: The exit that parked the machine; None while it runs.
-        self.parked: Exit | None = Exit(ExitKind.STOP_REQUEST) if halted else None
-        #: Asked about a breakpoint's or watchpoint's exit: False lets the guest go on as if nothing was
-        #: there.
-        self.is_wanted: Callable[[Exit], bool] = lambda _: True
+        self.parked: Exit | None = Exit(ExitKind.BUDGET) if halted else None
+        #: Asked when a breakpoint is reached: False lets the guest go on as if it was not there.
+        self.is_wanted: Callable[[], bool] = lambda: True
         #: Told of every input, in order.
         self.journal: Callable[[Input], None] = lambda _: None
         self._clock = clock
@@ -108,8 +124,9 @@ class MachineRunner:
         self._slice_done = trio.Event()
         self._lines: list[_Line] = []
         self._halting = False
-        self._resuming = False
-        self._stepping = False
+        self._steps: _Steps | None = None
+        # The breakpoint at pc was not wanted: its condition is false.
+        self._passes_breakpoint = False
         self._input_came = False
         self._budget = SMALLEST_SLICE
         self._in_worker = False
@@ -124,30 +141,47 @@ class MachineRunner:
         """Run the machine for ever; cancel to end."""
         self._follow_clock()
         while True:
-            if self.parked is not None or self._stepping:
+            if self.parked is not None:
                 await self._wait_for_change()
                 continue
             async with self._lock:
-                exit_ = await self._run_slice()
+                steps = self._steps
+                exit_ = await self._run_slice() if steps is None else self._run_steps(steps)
                 self._after_slice()
+            if steps is not None and steps.done and exit_.kind is ExitKind.BUDGET:
+                self._park(exit_)
+                continue
             match exit_.kind:
                 case ExitKind.BUDGET | ExitKind.STOP_REQUEST:
                     pass
                 case ExitKind.IDLE:
                     await self._idle(exit_)
-                case ExitKind.BREAKPOINT if not self.is_wanted(exit_):
-                    self._resuming = True
+                case ExitKind.BREAKPOINT if not self.is_wanted():
+                    self._passes_breakpoint = True
                 case _:
                     self._park(exit_)
                     continue
             if self._halting:
                 self._park(Exit(ExitKind.STOP_REQUEST))
 
+    def _run_steps(self, steps: _Steps) -> Exit:
+        """Step for a while; BUDGET if nothing came up, with `steps.done` or not."""
+        machine = self.machine
+        exit_ = Exit(ExitKind.BUDGET)
+        for _ in range(INLINE):
+            passes, self._passes_breakpoint = self._passes_breakpoint, False
+            exit_ = machine.step(resume=passes)
+            if exit_.kind is not ExitKind.BUDGET:
+                return exit_
+            if steps.count_down(machine.state.pc):
+                return exit_
+        return exit_
+
     async def _run_slice(self) -> Exit:
         machine = self.machine
-        resume, self._resuming = self._resuming, False
+        passes, self._passes_breakpoint = self._passes_breakpoint, False
         self._input_came = False
-        exit_ = machine.run(INLINE, resume=resume)
+        exit_ = machine.run(INLINE, resume=passes)
         if exit_.kind is not ExitKind.BUDGET:
             await trio.lowlevel.checkpoint()
             return exit_
@@ -252,64 +286,39 @@ class MachineRunner:
             await self._changed.wait()
         return self.parked
 
-    def resume(self) -> None:
-        """Let a parked machine run; a breakpoint where it stands is passed."""
-        if self.parked is not None and not self._stepping:
-            self.parked = None
-            self._halting = False
-            self._resuming = True
-            self._follow_clock()
-            self._announce()
+    def resume(self, *, steps: int | None = None, within: range | None = None) -> None:
+        """Let a parked machine run, until something comes up or `steps` instructions are done.
+
+        With `within` stepping also ends when pc leaves that range.  Steps that are done park the machine with
+        a BUDGET exit.  A breakpoint where pc stands is hit at once.
+        """
+        if self.parked is None:
+            return
+        self.parked = None
+        self._halting = False
+        self._steps = None if steps is None and within is None else _Steps(steps, within)
+        self._follow_clock()
+        self._announce()
 
     async def step(self, count: int = 1, within: range | None = None) -> Exit:
-        """Complete up to `count` instructions of a parked machine while pc stays in `within` (None:
-        anywhere).
-
-        At least one.  The machine is parked afterwards; returns BUDGET when the steps are done, else what
-        came up.  Breakpoints end it, except the one it begins on.  The debugger's halt ends it with
-        STOP_REQUEST.
-        """
-        exit_ = Exit(ExitKind.STOP_REQUEST)
-        self.parked, self._stepping = None, True
-        try:
-            exit_ = await self._step(count, within)
-        finally:
-            self._stepping = False
-            self._park(exit_)
-        return exit_
-
-    async def _step(self, count: int, within: range | None) -> Exit:
-        machine = self.machine
-        done = 0
-        while True:
-            async with self._lock:
-                for _ in range(min(INLINE, count - done)):
-                    exit_ = machine.step()
-                    done += 1
-                    if exit_.kind is not ExitKind.BUDGET:
-                        self._after_slice()
-                        return exit_
-                    pc = machine.state.pc
-                    if done == count or (within is not None and pc not in within):
-                        self._after_slice()
-                        return exit_
-                    if pc in machine.breakpoints:
-                        stop = Exit(ExitKind.BREAKPOINT)
-                        if self.is_wanted(stop):
-                            self._after_slice()
-                            return stop
-                self._after_slice()
-            await trio.lowlevel.checkpoint()
-            if self._halting:
-                return Exit(ExitKind.STOP_REQUEST)
+        """Step a parked machine (see `resume`) and wait until it is parked again."""
+        self.resume(steps=count, within=within)
+        return await self.wait_parked()
 
     async def reset(self) -> None:
         """Reset the machine; it is parked at its first instruction afterwards."""
         if self.parked is None:
             await self.halt()
+        async with self.exclusive() as machine:
+            machine.reset()
+        self._park(Exit(ExitKind.BUDGET))
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[Machine]:
+        """Hold the machine between two slices, running or parked."""
+        self._interrupt_slice()
         async with self._lock:
-            self.machine.reset()
-        self._park(Exit(ExitKind.STOP_REQUEST))
+            yield self.machine
 
     def _interrupt_slice(self) -> None:
         if self._in_worker:
@@ -360,9 +369,7 @@ class MachineRunner:
 
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""
-        machine = self.machine
-        self._interrupt_slice()
-        async with self._lock:
+        async with self.exclusive() as machine:
             # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
             self._pass_idle_time(at_least=1)
             self._idle_until = None

@@ -200,13 +200,12 @@ class Mmu:
     def page(self, segment: Segment, ea: int) -> Page | None:
         """Return the page table entry of `ea`, which lies in `segment`; None also if the table is nowhere."""
         bits = segment.page_bits
-        index = (ea & (1 << SEGMENT_BITS) - 1) >> bits
         wanted = (segment.vsid << 5 | (ea >> 23 & 0x1F)) & ((1 << 57) - 1)
         # A 16 MB page's own offset reaches into the lowest bit of the abbreviated page number.
         if bits == LARGE_PAGE_BITS:
             wanted &= ~1
         size_bit = PTE_LARGE if bits == LARGE_PAGE_BITS else 0
-        for secondary, group in enumerate(self._groups(segment.vsid, index)):
+        for secondary, group in enumerate(self.groups_of(segment, ea)):
             if not self._memory.is_ram(group, PTE_GROUP_SIZE):
                 return None
             entries = _GROUP.unpack(self._memory.bytes[group : group + PTE_GROUP_SIZE])
@@ -281,10 +280,11 @@ class Mmu:
         if access is Access.STORE and not page.low & PTE_CHANGED:
             self._memory.store(low_word + 7, 1, page.low | PTE_CHANGED)
 
-    def _groups(self, vsid: int, index: int) -> tuple[int, int]:
-        """Return the real addresses of the primary and the secondary group."""
+    def groups_of(self, segment: Segment, ea: int) -> tuple[int, int]:
+        """Return the real addresses of the primary and the secondary group of `ea`, in `segment`."""
         origin, groups = self.page_table()
-        hashed = vsid & 0x7F_FFFF_FFFF ^ index
+        index = (ea & (1 << SEGMENT_BITS) - 1) >> segment.page_bits
+        hashed = segment.vsid & 0x7F_FFFF_FFFF ^ index
         mask = groups - 1
         return origin | (hashed & mask) << 7, origin | (~hashed & mask) << 7
 

@@ -1,4 +1,5 @@
-"""A machine joined to thinwire's multiplexer without sockets, tasks or a clock: the whole wire in one thread."""
+"""A machine joined to thinwire's multiplexer without sockets, tasks or a clock: the whole wire in one
+thread."""
 
 from __future__ import annotations
 

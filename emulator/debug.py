@@ -1,0 +1,312 @@
+"""The machine as gdb's Target: the only file of the emulator that knows gdbstub.
+
+A parked machine is a stopped target.  Memory can also be read and written while the guest runs, between
+two of its slices; registers cannot.  Stepping is one instruction of the machine, MSR[SE] untouched.
+`kill` and `reset` put the machine back to its first instruction and leave it there.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import trio
+
+from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.mmu import Watch
+from emulator.cpu.registers import REGISTERS, SYSTEM
+from emulator.machine import Machine
+from emulator.monitor import show_page_table, show_registers, show_slb, show_time, show_translation
+from emulator.runner import FINAL, MachineRunner, Pace, describe
+from gdbstub.ppc64 import ALTIVEC, spr_feature
+from gdbstub.ppc64 import describe as describe_ppc64
+from gdbstub.target import (
+    SIGBUS,
+    SIGINT,
+    SIGTRAP,
+    Action,
+    ActionKind,
+    Breakpoint,
+    BreakpointKind,
+    Condition,
+    MemoryFault,
+    StopKind,
+    StopReason,
+    TargetError,
+    Thread,
+)
+
+DESCRIPTION = describe_ppc64(ALTIVEC, spr_feature(tuple(register.name for register in SYSTEM)))
+
+#: gdb watches at most a doubleword; a region is as long as the user likes, but not for ever.
+LONGEST_WATCH = 1 << 20
+
+_STOP_OF_BREAKPOINT = {
+    BreakpointKind.SOFTWARE: StopKind.SWBREAK,
+    BreakpointKind.HARDWARE: StopKind.HWBREAK,
+    BreakpointKind.WRITE: StopKind.WATCH,
+    BreakpointKind.READ: StopKind.RWATCH,
+    BreakpointKind.ACCESS: StopKind.AWATCH,
+}
+_EXECUTION = (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE)
+
+_HELP = """\
+help                 this
+reset                power off and on; stopped at the first instruction
+registers            general, special and system registers
+slb                  the segment lookaside buffer
+translate ADDR       how an effective address becomes real
+htab [entries]       the hashed page table: its fill, or its entries
+info time            instructions, guest time, timebase, decrementer
+time host|virtual    an idle guest waits for the host's clock, or time jumps to its next event
+quit                 end the emulator
+"""
+
+
+class _Inspection:
+    """A look at the machine from inside a breakpoint's condition (gdbstub.target.Inspection)."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def register(self, number: int) -> int:
+        return REGISTERS[_name(number)].read(self._machine.state)
+
+    def memory(self, addr: int, length: int) -> bytes:
+        data = self._machine.read_memory(addr, length)
+        if len(data) < length:
+            raise MemoryFault(addr + len(data))
+        return data
+
+
+class EmulatorTarget:
+    """A MachineRunner that speaks Target, with breakpoints, monitor, kill, detach, reset and its
+    executable."""
+
+    description = DESCRIPTION
+    actions = frozenset(ActionKind)
+
+    def __init__(self, runner: MachineRunner, quit_emulator: Callable[[], None] | None = None) -> None:
+        """`quit_emulator` is what `monitor quit` calls."""
+        self._runner = runner
+        self._machine = runner.machine
+        self._quit = quit_emulator
+        self._breakpoints: dict[Breakpoint, Condition | None] = {}
+        runner.is_wanted = self._is_wanted
+
+    # State -----------------------------------------------------------------------------------------------
+
+    @property
+    def stopped(self) -> StopReason | None:
+        exit_ = self._runner.parked
+        return None if exit_ is None else self._reason(exit_)
+
+    async def threads(self) -> Sequence[Thread]:
+        exit_ = self._runner.parked
+        return [Thread(1, "cpu0", 0, "running" if exit_ is None else describe(exit_))]
+
+    async def resume(self, actions: Sequence[Action]) -> None:
+        action = next((a for a in actions if a.thread in (None, 1)), Action())
+        self._require_alive()
+        match action.kind:
+            case ActionKind.CONTINUE:
+                self._runner.resume()
+            case ActionKind.STEP:
+                self._runner.resume(steps=1)
+            case ActionKind.RANGE_STEP:
+                self._runner.resume(within=action.range)
+
+    async def wait_stop(self) -> StopReason:
+        return self._reason(await self._runner.wait_parked())
+
+    async def interrupt(self) -> None:
+        self._runner.request_halt()
+
+    def _reason(self, exit_: Exit) -> StopReason:
+        match exit_.kind:
+            case ExitKind.BREAKPOINT:
+                at = self._machine.state.pc
+                kind = next(
+                    (b.kind for b in self._breakpoints if b.kind in _EXECUTION and b.addr == at), None
+                )
+                if kind is not None:
+                    return StopReason(_STOP_OF_BREAKPOINT[kind], SIGTRAP, core=0)
+            case ExitKind.WATCHPOINT:
+                for breakpoint in self._breakpoints:
+                    inside = breakpoint.addr <= exit_.detail < breakpoint.addr + breakpoint.length
+                    if breakpoint.kind not in _EXECUTION and inside:
+                        kind_of_stop = _STOP_OF_BREAKPOINT[breakpoint.kind]
+                        return StopReason(kind_of_stop, SIGTRAP, core=0, addr=exit_.detail)
+            case ExitKind.SHUTDOWN:
+                return StopReason(StopKind.EXITED, status=exit_.detail & 0xFF)
+            case ExitKind.STOP_REQUEST:
+                return StopReason(signal=SIGINT, core=0)
+            case ExitKind.CHECKSTOP:
+                return StopReason(signal=SIGBUS, core=0)
+        return StopReason(core=0)
+
+    def _require_parked(self) -> None:
+        if self._runner.parked is None:
+            raise TargetError(errno.EBUSY, "the machine is running")
+
+    def _require_alive(self) -> None:
+        exit_ = self._runner.parked
+        if exit_ is not None and exit_.kind in FINAL:
+            raise TargetError(errno.ESRCH, f"{describe(exit_)}; `monitor reset` starts it again")
+
+    # Registers and memory --------------------------------------------------------------------------------
+
+    async def read_registers(self, thread: int) -> bytes:
+        self._require_parked()
+        state = self._machine.state
+        return DESCRIPTION.pack({name: REGISTERS[name].read(state) for name in DESCRIPTION.offsets})
+
+    async def write_registers(self, thread: int, block: bytes) -> None:
+        self._require_parked()
+        self._machine.set_registers(DESCRIPTION.unpack(block))
+
+    async def read_register(self, thread: int, number: int) -> bytes:
+        self._require_parked()
+        name = _name(number)
+        return DESCRIPTION.encode(name, REGISTERS[name].read(self._machine.state))
+
+    async def write_register(self, thread: int, number: int, raw: bytes) -> None:
+        self._require_parked()
+        self._machine.set_registers({_name(number): DESCRIPTION.decode(raw)})
+
+    async def read_memory(self, addr: int, length: int) -> bytes:
+        async with self._runner.exclusive() as machine:
+            data = machine.read_memory(addr, length)
+        if length and not data:
+            raise MemoryFault(addr)
+        return data
+
+    async def write_memory(self, addr: int, data: bytes) -> None:
+        async with self._runner.exclusive() as machine:
+            done = machine.write_memory(addr, data)
+        if done < len(data):
+            raise MemoryFault(addr + done)
+
+    # Breakpoints -----------------------------------------------------------------------------------------
+
+    async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
+        if breakpoint.kind in _EXECUTION:
+            if breakpoint.addr % 4:
+                raise TargetError(errno.EINVAL, f"no instruction begins at {breakpoint.addr:#x}")
+        elif not 0 < breakpoint.length <= LONGEST_WATCH:
+            raise TargetError(errno.EINVAL, f"cannot watch {breakpoint.length} bytes")
+        self._breakpoints[breakpoint] = condition
+        await self._plant()
+
+    async def remove(self, breakpoint: Breakpoint) -> None:
+        self._breakpoints.pop(breakpoint, None)
+        await self._plant()
+
+    async def _plant(self) -> None:
+        watches = [
+            Watch(
+                b.addr,
+                b.length,
+                loads=b.kind in (BreakpointKind.READ, BreakpointKind.ACCESS),
+                stores=b.kind in (BreakpointKind.WRITE, BreakpointKind.ACCESS),
+            )
+            for b in self._breakpoints
+            if b.kind not in _EXECUTION
+        ]
+        async with self._runner.exclusive() as machine:
+            machine.set_breakpoints(b.addr for b in self._breakpoints if b.kind in _EXECUTION)
+            machine.set_watches(watches)
+
+    def _is_wanted(self) -> bool:
+        """Ask the conditions of the breakpoints at pc; one without, or that cannot be evaluated, is
+        wanted."""
+        look = _Inspection(self._machine)
+        for breakpoint, condition in self._breakpoints.items():
+            if breakpoint.kind in _EXECUTION and breakpoint.addr == self._machine.state.pc:
+                try:
+                    if condition is None or condition(look):
+                        return True
+                except TargetError:
+                    return True
+        return False
+
+    # The whole machine -----------------------------------------------------------------------------------
+
+    async def kill(self) -> None:
+        await self._runner.reset()
+
+    async def reset(self) -> None:
+        await self._runner.reset()
+
+    async def detach(self) -> None:
+        self._breakpoints.clear()
+        await self._plant()
+        if self._runner.parked is not None and self._runner.parked.kind not in FINAL:
+            self._runner.resume()
+
+    @property
+    def executable_name(self) -> str:
+        program = self._machine.program
+        return str(Path(program.path).resolve()) if program.is_elf else ""
+
+    async def read_executable(self) -> bytes:
+        try:
+            return await trio.Path(self._machine.program.path).read_bytes()
+        except OSError as error:
+            raise TargetError(
+                error.errno or errno.EIO, f"{self._machine.program.path}: {error.strerror}"
+            ) from error
+
+    async def monitor(self, command: str) -> str:
+        machine = self._machine
+        match command.split():
+            case [] | ["help"]:
+                return _HELP
+            case ["reset"]:
+                await self._runner.reset()
+                return f"reset; stopped at {machine.state.pc:#x}"
+            case ["registers"]:
+                return await self._show(show_registers)
+            case ["slb"]:
+                return await self._show(show_slb)
+            case ["translate", text]:
+                address = _address(text)
+                return await self._show(lambda machine: show_translation(machine, address))
+            case ["htab"] | ["htab", "summary"]:
+                return await self._show(show_page_table)
+            case ["htab", "entries"]:
+                return await self._show(lambda machine: show_page_table(machine, entries=True))
+            case ["info", "time"]:
+                return await self._show(show_time)
+            case ["time", ("host" | "virtual") as pace]:
+                self._runner.pace = Pace(pace)
+                return f"time: {pace}"
+            case ["quit"] if self._quit is not None:
+                self._quit()
+                return "the emulator ends"
+            case _:
+                raise TargetError(
+                    errno.EINVAL, f"monitor {command}: unknown; `monitor help` lists the commands"
+                )
+
+    async def _show(self, show: Callable[[Machine], str]) -> str:
+        async with self._runner.exclusive() as machine:
+            return show(machine)
+
+
+def _name(number: int) -> str:
+    """Return the name of a register by gdb's number.  Raises TargetError."""
+    register = DESCRIPTION.by_number.get(number)
+    if register is None:
+        raise TargetError(errno.EINVAL, f"there is no register {number}")
+    return register.name
+
+
+def _address(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise TargetError(
+            errno.EINVAL, f"{text!r} is not an address; write it as 0xc000000002000000"
+        ) from None
