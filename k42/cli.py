@@ -1,8 +1,9 @@
 """The `k42` command: one parser, one subcommand a module, one way to fail.
 
 A subcommand's module has `register(subparsers)`, which describes its arguments and sets `run`, a function
-from the parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError and
-becomes one line and status 2; Ctrl-C is status 130; anything else is our bug and keeps its traceback.
+from the parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError, or
+as the like of it from the three packages, and becomes one line and status 2; Ctrl-C is status 130; anything
+else is our bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from emulator.boot import LoadError
 from k42.errors import UserError, only_error
+from thinwire.endpoints import EndpointError
+from thinwire.line import LineError
+from thinwire.server import ServeError
 
 #: In the order of `k42 --help`; each is k42/NAME.py.
-SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "trace", "doctor")
+SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "doctor")
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except BaseException as error:
         match only_error(error):
-            case UserError() as mistake:
+            case UserError() | EndpointError() | LineError() | ServeError() | LoadError() as mistake:
                 print(f"k42 {arguments.command}: {mistake}", file=sys.stderr)
                 return USAGE_ERROR
             case KeyboardInterrupt():

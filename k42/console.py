@@ -6,11 +6,9 @@ import argparse
 
 import trio
 
-from k42.errors import UserError
 from k42.ports import LOOPBACK, Ports, add_base_option
 from thinwire.console import run_console
-from thinwire.endpoints import EndpointError, parse_endpoint
-from thinwire.line import LineError
+from thinwire.endpoints import parse_endpoint
 from thinwire.streams import open_streams
 
 BANNER = "[connected to {place}; Ctrl-] opens the monitor, `quit` there leaves]"
@@ -31,10 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
     text = arguments.endpoint or f"{LOOPBACK}:{Ports(arguments.base).console}"
-    try:
-        trio.run(_converse, text)
-    except* (LineError, EndpointError) as group:
-        raise UserError(str(group.exceptions[0])) from None
+    trio.run(_converse, text)
     return 0
 
 

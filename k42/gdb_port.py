@@ -11,7 +11,6 @@ from gdbstub.server import serve_listeners
 from gdbstub.target import Target
 from k42.errors import UserError
 from thinwire.endpoints import Endpoint, Listen, ListenUnix
-from thinwire.line import LineError
 from thinwire.sources import listen_tcp, listen_unix
 
 
@@ -20,7 +19,7 @@ async def serve_gdb_port(
 ) -> None:
     """Serve `target` at `endpoint` for ever; `task_status` gets what to type after `target remote`.
 
-    Raises UserError when the endpoint cannot be listened on.
+    Raises UserError or LineError when the endpoint cannot be listened on.
     """
     listener, place = await _listen(endpoint)
     try:
@@ -45,9 +44,6 @@ async def _listen(endpoint: Endpoint) -> tuple[trio.socket.SocketType, str]:
                 ) from None
             return listener, "{}:{}".format(*listener.getsockname()[:2])
         case ListenUnix(path):
-            try:
-                return listen_unix(path), path
-            except LineError as error:
-                raise UserError(str(error)) from None
+            return listen_unix(path), path
         case _:
             raise UserError(f"{endpoint}: gdb can be served on PORT, HOST:PORT or listen-unix:PATH")

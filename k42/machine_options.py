@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from emulator.boot import LoadError, Program, load_elf, load_raw
+from emulator.boot import Program, load_elf, load_raw
 from emulator.config import MachineConfig, MachineKind, parse_size
 from emulator.machine import Machine
 from emulator.runner import MachineRunner, Pace
@@ -48,13 +48,13 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def build_machine(arguments: argparse.Namespace) -> Machine:
-    """Return the machine the options describe, at its first instruction.  Raises UserError."""
+    """Return the machine the options describe, at its first instruction.  Raises UserError, LoadError."""
     try:
         config = MachineConfig(
             kind=MachineKind(arguments.machine), memory=parse_size(arguments.memory), engine=arguments.engine
         )
         return Machine(config, load_program(arguments))
-    except (LoadError, ValueError) as error:
+    except ValueError as error:
         raise UserError(str(error)) from None
 
 

@@ -7,11 +7,9 @@ import argparse
 import trio
 
 from k42.bridge import open_bridge_channel
-from k42.errors import UserError
-from thinwire.endpoints import EndpointError, assign_channels, parse_endpoint
-from thinwire.line import LineError
+from thinwire.endpoints import assign_channels, parse_endpoint
 from thinwire.mux import Protocol, Rules
-from thinwire.server import Options, ServeError, Server, serve
+from thinwire.server import Options, Server, serve
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,10 +34,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    try:
-        trio.run(_serve, arguments)
-    except* (LineError, ServeError, EndpointError) as group:
-        raise UserError(str(group.exceptions[0])) from None
+    trio.run(_serve, arguments)
     return 0
 
 

@@ -1,0 +1,135 @@
+"""`k42 up [KERNEL]`: machine, multiplexer, bridge and console in one process.
+
+    machine == socket pair == thinwire server --+-- channel 0: this terminal, or a port
+       |                                        +-- channel 1: the bridge, a gdb port
+       +-- the emulator's own gdb port          +-- channels 2 to 4: ports
+
+A kernel that ends (its `exit`, or gdb's `kill` through the bridge) is started again, as somebody at the reset
+button would do; the ports and whoever is connected stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import trio
+
+from emulator.debug import EmulatorTarget
+from emulator.machine import Machine
+from emulator.runner import MachineRunner, describe
+from gdbstub.quirks import K42
+from gdbstub.stepping import Mode
+from k42.bridge import CONSOLE_CHANNEL, add_step_option, break_in_by_typing, serve_bridge
+from k42.gdb_port import serve_gdb_port
+from k42.machine_options import add_machine_options, build_machine, build_runner
+from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.socket_pair import stream_pair
+from thinwire.console import is_interactive, run_console
+from thinwire.endpoints import Listen
+from thinwire.server import AnyChannel, InProcess, Server, serve
+
+log = logging.getLogger("k42")
+
+GDB_CHANNEL = 1
+#: K42 uses 2 and 4 for its network relay and 3 for its object debugger (K42 facts B).
+FURTHER_CHANNELS = (2, 3, 4)
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("up", help="machine, multiplexer, bridge and console in one process")
+    add_machine_options(parser)
+    add_base_option(parser)
+    add_step_option(parser)
+    parser.add_argument(
+        "--break-in",
+        metavar="TEXT",
+        help="what the bridge types on the console to stop a running kernel (our guest: trap)",
+    )
+    parser.add_argument(
+        "--no-console", action="store_true", help="leave the console to its port, even in a terminal"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until the user leaves the console, or for ever without one."""
+    ports = Ports(arguments.base)
+    trio.run(_up, build_machine(arguments), arguments, ports)
+    return 0
+
+
+async def _up(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> None:
+    runner = build_runner(machine, arguments)
+    has_terminal = is_interactive() and not arguments.no_console
+    ours, theirs = stream_pair()
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(_serve_wire, theirs, _channels(ports, has_terminal))
+        bridge = await nursery.start(_serve_stub, server, arguments, ports)
+        stub = await nursery.start(
+            serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)
+        )
+        console = "this terminal" if has_terminal else ", ".join(server.ports[CONSOLE_CHANNEL].places)
+        _announce(machine, console, bridge, stub)
+        nursery.start_soon(runner.attach, ours, machine.wire)
+        nursery.start_soon(runner.run)
+        nursery.start_soon(_start_again, runner)
+        if has_terminal:
+            stream = server.attach(CONSOLE_CHANNEL, "the terminal of `k42 up`")
+            await run_console(stream, banner="[Ctrl-] opens the monitor; `quit` there ends everything]")
+            nursery.cancel_scope.cancel()
+
+
+def _channels(ports: Ports, has_terminal: bool) -> dict[int, AnyChannel]:
+    """What each channel is joined to."""
+    return {
+        CONSOLE_CHANNEL: InProcess() if has_terminal else Listen(LOOPBACK, ports.console),
+        GDB_CHANNEL: InProcess("the bridge"),
+        **{number: Listen(LOOPBACK, ports.channel(number)) for number in FURTHER_CHANNELS},
+    }
+
+
+async def _serve_wire(
+    stream: trio.abc.Stream, channels: dict[int, AnyChannel], *, task_status: trio.TaskStatus[Server]
+) -> None:
+    """Serve thinwire on our end of the machine's line."""
+
+    async def line() -> trio.abc.Stream:
+        return stream
+
+    await serve(line, channels, task_status=task_status)
+
+
+async def _serve_stub(
+    server: Server, arguments: argparse.Namespace, ports: Ports, *, task_status: trio.TaskStatus[str]
+) -> None:
+    """Put the bridge in front of the kernel's own stub."""
+    surroundings = break_in_by_typing(server, arguments.break_in) if arguments.break_in else None
+    await serve_bridge(
+        server.attach(GDB_CHANNEL, "the bridge"),
+        Listen(LOOPBACK, ports.bridge),
+        K42,
+        Mode(arguments.single_step_mode),
+        surroundings,
+        task_status=task_status,
+    )
+
+
+def _announce(machine: Machine, console: str, bridge: str, stub: str) -> None:
+    """Say where everything is."""
+    kernel = machine.program.path
+    print(f"kernel   {kernel}")
+    print(f"console  {console}")
+    print(f"gdb      target remote {bridge}   the kernel's own stub, over the wire; `trap` stops the kernel")
+    print(f"gdb      target remote {stub}   the emulator's stub")
+    sys.stdout.flush()
+
+
+async def _start_again(runner: MachineRunner) -> None:
+    """Boot the kernel anew whenever it has ended."""
+    while True:
+        exit_ = await runner.wait_end()
+        log.warning("%s; it is started again", describe(exit_))
+        await runner.reset()
+        runner.resume()
