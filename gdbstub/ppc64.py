@@ -10,6 +10,9 @@ the block K42's kernel stub sends.
 
 from __future__ import annotations
 
+import enum
+from dataclasses import dataclass
+
 from gdbstub.registers import Description, Feature, Register
 
 INSTRUCTION_SIZE = 4
@@ -97,3 +100,99 @@ def describe(*extra: Feature) -> Description:
 
 # The 556 bytes of K42's kernel stub, and of gdb without a target description.
 BASIC = describe()
+
+_M64 = (1 << 64) - 1
+
+# Machine state register bits.
+MSR_SF = 1 << 63
+MSR_SE = 0x400
+
+
+class Flow(enum.Enum):
+    """What an instruction means to somebody who wants to stop after it."""
+
+    STRAIGHT = "falls through"
+    BRANCH = "branches"
+    LOAD_RESERVED = "takes a reservation"
+    STORE_CONDITIONAL = "stores if the reservation holds"
+    SYSTEM_CALL = "enters the system call handler and comes back"
+    TO_SRR = "moves to SRR0 or SRR1"
+    RETURN_FROM_INTERRUPT = "returns from an interrupt"
+
+
+# Primary opcode 31, extended opcodes (Power ISA Book II, 4.6.2): lbarx, lharx, lwarx, ldarx, and their
+# stores.
+_LOAD_RESERVED = frozenset({52, 116, 20, 84})
+_STORE_CONDITIONAL = frozenset({694, 726, 150, 214})
+_MTSPR = 467
+SRR0, SRR1 = 26, 27
+
+
+def flow(word: int) -> Flow:
+    """Return what an instruction does to the stream of instructions."""
+    primary, extended = word >> 26, word >> 1 & 0x3FF
+    match primary:
+        case 16 | 18:
+            return Flow.BRANCH
+        case 17:
+            return Flow.SYSTEM_CALL
+        case 19 if extended in (16, 528):  # bclr, bcctr
+            return Flow.BRANCH
+        case 19 if extended in (18, 274):  # rfid, hrfid
+            return Flow.RETURN_FROM_INTERRUPT
+        case 31 if extended in _LOAD_RESERVED:
+            return Flow.LOAD_RESERVED
+        case 31 if extended in _STORE_CONDITIONAL:
+            return Flow.STORE_CONDITIONAL
+        case 31 if extended == _MTSPR and spr_of(word) in (SRR0, SRR1):
+            return Flow.TO_SRR
+        case _:
+            return Flow.STRAIGHT
+
+
+def spr_of(word: int) -> int:
+    """Return the number of the special register that mtspr or mfspr names; its halves are swapped in the
+    word.
+    """
+    return word >> 16 & 31 | word >> 6 & 0x3E0
+
+
+def static_target(word: int, pc: int) -> int | None:
+    """Return where a b or bc goes if it is taken; None for branches to a register."""
+    match word >> 26:
+        case 18:
+            offset = (word & 0x3FFFFFC ^ 0x2000000) - 0x2000000
+        case 16:
+            offset = (word & 0xFFFC ^ 0x8000) - 0x8000
+        case _:
+            return None
+    return (offset if word & 2 else pc + offset) & _M64
+
+
+@dataclass(frozen=True, slots=True)
+class Branched:
+    """The whole effect of a branch: a machine that executed it differs in nothing else."""
+
+    pc: int
+    lr: int
+    ctr: int
+
+
+def execute_branch(word: int, pc: int, msr: int, cr: int, lr: int, ctr: int) -> Branched:
+    """Return what b, bc, bclr or bcctr does (Power ISA Book I, 2.4).
+
+    With MSR[SF] clear addresses are 32 bits wide, and so is the count that is compared with zero.
+    """
+    width = _M64 if msr & MSR_SF else 0xFFFFFFFF
+    options, bit = word >> 21 & 31, word >> 16 & 31
+    is_unconditional = word >> 26 == 18
+    counts = not is_unconditional and not options & 4 and (word >> 26 == 16 or word >> 1 & 0x3FF == 16)
+    new_ctr = (ctr - 1) & _M64 if counts else ctr
+    count_ok = not counts or (new_ctr & width != 0) != bool(options & 2)
+    condition_ok = bool(options & 16) or cr >> (31 - bit) & 1 == options >> 3 & 1
+    target = static_target(word, pc)
+    if target is None:
+        target = (lr if word >> 1 & 0x3FF == 16 else ctr) & ~3
+    taken = is_unconditional or (count_ok and condition_ok)
+    following = (pc + INSTRUCTION_SIZE) & width
+    return Branched(target & width if taken else following, following if word & 1 else lr, new_ctr)

@@ -62,6 +62,8 @@ class Machine:
     ctr: int = 0
     xer: int = 0
     fpscr: int = 0
+    srr0: int = 0
+    srr1: int = 0
     memory: dict[int, bytearray] = field(default_factory=dict)
     reservation: int | None = None
     output: bytearray = field(default_factory=bytearray)
@@ -271,6 +273,9 @@ def condition_register(m: Machine, w: int) -> int | None:
             return target if taken else None
         case 150:
             return None
+        case 18:
+            m.msr = m.srr1
+            return m.srr0 & ~3
         case 193 | 289:
             a, b = m.cr_bit(w >> 16 & 31), m.cr_bit(w >> 11 & 31)
             bit = 31 - (w >> 21 & 31)
@@ -344,6 +349,10 @@ def extended_31(m: Machine, w: int) -> None:
                 m.ctr = g[rt]
             elif ra == 1:
                 m.xer = g[rt] & 0xFFFFFFFF
+            elif ra == 26:
+                m.srr0 = g[rt]
+            elif ra == 27:
+                m.srr1 = g[rt]
             return
         case 54 | 86 | 246 | 278 | 598 | 854 | 982:
             return

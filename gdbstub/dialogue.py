@@ -1,0 +1,210 @@
+"""A client's side of one connection to a stub, without the connection.  The twin of `session`.
+
+    QUIET --ask--> SENT --`+`--> (wants a reply) ACKED --packet--> QUIET
+                                 (wants none)    QUIET
+
+What makes it more than a queue is a stub that is not where we think it is.  A stub that waits for the
+acknowledgement of its own last reply takes our packet byte by byte for bad acknowledgements, and repeats
+that reply once for each.  It shows as a packet that arrives in SENT, before our `+`.  Bytes keep their
+order, so the cure needs no clock: send one `+`, which the stub reads after it has eaten our packet, then our
+packet once more; everything until our `+` comes is a repeat.  The same happens when the target stops by
+itself just as we ask something; then the first of the packets is the news of the stop.
+
+Exactly one `+` is sent for each packet that is no repeat: a stub of this kind takes a surplus one for the
+beginning of the next packet.
+
+A packet whose time is up is *given up*, not forgotten: the target may be running, with nobody reading, and
+the stub will find the packet when it stops.  Asked once more, the same packet is not sent twice; and when
+the stub takes it late, its answer is the news of a stop.
+
+A `-` in QUIET is the announcement of a stop, from a stub that does this (`announces_with_nak`); in SENT it
+may be one that was on its way, so nothing is sent again until the shell's clock says that no `+` follows
+(`time_out`).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+
+from gdbstub import packet, replies
+from gdbstub.packet import Ack, Damaged, Decoder, Nak, Noise, Packet
+from gdbstub.quirks import Quirks
+from gdbstub.target import StopReason
+
+# A damaged packet is asked for again so many times in a row; a line worse than that is no line.
+MAX_DAMAGED = 5
+
+
+class State(enum.Enum):
+    """Where the dialogue stands."""
+
+    QUIET = "quiet"
+    SENT = "sent"
+    ACKED = "acked"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to what was asked; `body` is None when the packet was taken and no reply is due."""
+
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The target has stopped; `reason` is None when the stub only announced it."""
+
+    reason: StopReason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Text for the user: an `O` packet, or bytes between packets."""
+
+    text: bytes
+
+
+Event = Reply | Stopped | Output
+
+
+class Dialogue:
+    """One stub's conversation.  Take what to send with `take_outgoing`, what happened from `events`."""
+
+    def __init__(self, quirks: Quirks) -> None:
+        self.state = State.QUIET
+        self.is_acknowledging = True
+        self.events: deque[Event] = deque()
+        self.repeats_seen = 0
+        self.naks_seen = 0
+        self._quirks = quirks
+        self._decoder = Decoder()
+        self._outgoing: list[bytes] = []
+        self._frame = b""
+        self._given_up = b""
+        self._wants_reply = False
+        self._is_orphan = False  # the answer that is due was given up by who asked
+        self._resends = 0
+        self._repeating = b""  # the body whose repeats are on their way, and how many may still come
+        self._repeats_due = 0
+        self._damaged = 0
+
+    def ask(self, body: bytes, wants_reply: bool = True) -> None:
+        """Send a command.  Only in QUIET."""
+        assert self.state is State.QUIET
+        frame = packet.frame(body)
+        if frame != self._given_up:
+            self._outgoing.append(frame)
+        self._frame, self._given_up = frame, b""
+        self._wants_reply, self._is_orphan = wants_reply, False
+        self._resends = 0
+        self.state = State.SENT
+        if not self.is_acknowledging:
+            self._on_ack()
+
+    def time_out(self) -> bool:
+        """Say that the answer takes too long.  True if the packet was sent again; else it is given up."""
+        if self.state is State.SENT and self._resends < self._quirks.resends:
+            self._resends += 1
+            self._outgoing.append(self._frame)
+            return True
+        if self.state is State.SENT:
+            self._given_up = self._frame
+        self.state = State.QUIET
+        return False
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the stub."""
+        for event in self._decoder.feed(data):
+            match event:
+                case Packet(body):
+                    self._damaged = 0
+                    self._on_packet(body)
+                case Ack():
+                    if self._given_up and self.state is State.QUIET:
+                        self._adopt()
+                    if self.state is State.SENT:
+                        self._repeating, self._repeats_due = b"", 0
+                        self._on_ack()
+                case Nak():
+                    self._on_nak()
+                case Damaged(raw):
+                    self._on_damaged(raw)
+                case Noise(raw):
+                    self.events.append(Output(raw))
+                case _:
+                    pass
+
+    def take_outgoing(self) -> bytes:
+        """Return and forget the bytes to send."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def _adopt(self) -> None:
+        """Wait again for the answer to a packet that had been given up."""
+        self._given_up = b""
+        self._is_orphan = True
+        self.state = State.SENT
+
+    def _on_ack(self) -> None:
+        if self._wants_reply:
+            self.state = State.ACKED
+        else:
+            self.state = State.QUIET
+            if not self._is_orphan:
+                self.events.append(Reply(None))
+
+    def _on_nak(self) -> None:
+        self.naks_seen += 1
+        if self.state is State.QUIET and self._quirks.announces_with_nak:
+            if self._given_up:
+                self._adopt()
+            else:
+                self.events.append(Stopped(None))
+        elif self.state is State.SENT and not self._quirks.announces_with_nak:
+            self.time_out()
+
+    def _on_damaged(self, raw: bytes) -> None:
+        self._damaged += 1
+        if self.is_acknowledging and self._damaged <= MAX_DAMAGED and raw[-3:-2] == b"#":
+            self._outgoing.append(packet.NAK)
+        else:
+            self.events.append(Output(raw))
+
+    def _on_packet(self, body: bytes) -> None:
+        if self._repeating == body and self._repeats_due:
+            self._repeats_due -= 1
+            self.repeats_seen += 1
+            return
+        if self.is_acknowledging:
+            self._outgoing.append(packet.ACK)
+        if body[:1] == b"O" and body != replies.OK:
+            self._on_output(body)
+        elif self.state is State.ACKED:
+            self.state = State.QUIET
+            if self._is_orphan:
+                self._on_unasked(body)
+            else:
+                self.events.append(Reply(body))
+        elif self.state is State.SENT:
+            self._repeating, self._repeats_due = body, len(self._frame)
+            self._outgoing.append(self._frame)
+            self._on_unasked(body)
+        else:
+            if self._given_up:
+                self._repeating, self._repeats_due = body, len(self._given_up)
+                self._given_up = b""
+            self._on_unasked(body)
+
+    def _on_output(self, body: bytes) -> None:
+        try:
+            self.events.append(Output(bytes.fromhex(body[1:].decode("ascii"))))
+        except ValueError:
+            self.events.append(Output(body))
+
+    def _on_unasked(self, body: bytes) -> None:
+        reason = replies.parse_stop(body)
+        if reason is not None:
+            self.events.append(Stopped(reason))

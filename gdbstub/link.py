@@ -1,0 +1,149 @@
+"""Moves a `dialogue`'s bytes: asks a stub on a stream, with patience, and hears what it says unasked.
+
+The link reads all the time, whoever is attached: a stub that stops by itself must be acknowledged and its
+stop kept for the next debugger.  Every packet is one write, since a stub behind a multiplexer may take one
+write for one read.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable
+
+import trio
+
+from gdbstub import packet
+from gdbstub.dialogue import Dialogue, Output, Reply, State, Stopped
+from gdbstub.quirks import Quirks
+from gdbstub.target import StopReason, TargetError, TargetLost
+from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript
+
+log = logging.getLogger("gdbstub")
+
+RECEIVE_SIZE = 65536
+
+# Seconds without an answer after which a stub counts as silent.  The longest packet of 2 KB takes 2.4 s at
+# 9600 baud.
+PATIENCE = 6.0
+
+
+class Silence(TargetError):
+    """The stub did not answer in time."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(errno.ETIMEDOUT, f"the stub does not answer `{body[:20].decode('latin-1')}`")
+
+
+class Link:
+    """A connection to a stub.  `on_stop` hears of stops nobody asked for, `on_output` of text; neither may
+    block.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        quirks: Quirks,
+        on_stop: Callable[[StopReason | None], None],
+        on_output: Callable[[bytes], None],
+    ) -> None:
+        self.dialogue = Dialogue(quirks)
+        self._stream = stream
+        self._on_stop = on_stop
+        self._on_output = on_output
+        self._asking = trio.Lock()
+        self._sending = trio.Lock()
+        self._progress = trio.Event()
+        self._reply: Reply | None = None
+        self._is_lost = False
+        self._transcript = Transcript("stub")
+
+    async def ask(self, body: bytes, patience: float = PATIENCE) -> bytes:
+        """Send a command and return its reply.  Raises Silence, TargetLost."""
+        reply = await self._exchange(body, True, patience)
+        assert reply is not None
+        return reply
+
+    async def tell(self, body: bytes, patience: float = PATIENCE) -> None:
+        """Send a command that has no reply, and see it acknowledged.  Raises Silence, TargetLost."""
+        await self._exchange(body, False, patience)
+
+    async def send_interrupt(self) -> None:
+        """Send 0x03."""
+        await self._send(packet.INTERRUPT)
+
+    async def _exchange(self, body: bytes, wants_reply: bool, patience: float) -> bytes | None:
+        async with self._asking:
+            with trio.move_on_after(patience):
+                while self.dialogue.state is not State.QUIET and not self._is_lost:
+                    await self._progress.wait()
+            if self.dialogue.state is not State.QUIET:
+                self.dialogue.time_out()
+            self._reply = None
+            self.dialogue.ask(body, wants_reply)
+            try:
+                while True:
+                    with trio.move_on_after(patience):
+                        return await self._await_reply()
+                    if not self.dialogue.time_out():
+                        raise Silence(body)
+            finally:
+                # Cancelled in between: whatever comes for this packet comes for nobody.
+                if self.dialogue.state is not State.QUIET:
+                    self.dialogue.time_out()
+
+    async def _await_reply(self) -> bytes | None:
+        await self._flush()
+        while self._reply is None:
+            if self._is_lost:
+                raise TargetLost("the line to the stub is closed")
+            await self._progress.wait()
+        return self._reply.body
+
+    async def _flush(self) -> None:
+        data = self.dialogue.take_outgoing()
+        if data:
+            await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            self._transcript.note(TO_STUB, data)
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as problem:
+                self._is_lost = True
+                raise TargetLost("the line to the stub is closed") from problem
+
+    async def listen(self) -> None:
+        """Read until the line is closed."""
+        try:
+            while data := bytes(await self._stream.receive_some(RECEIVE_SIZE)):
+                self._transcript.note(FROM_STUB, data)
+                self.dialogue.receive(data)
+                await self._flush()
+                self._hand_out()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, TargetLost):
+            log.info("the line to the stub broke")
+        self._is_lost = True
+        self._wake()
+
+    @property
+    def is_lost(self) -> bool:
+        """True when the line is closed."""
+        return self._is_lost
+
+    def _hand_out(self) -> None:
+        events = self.dialogue.events
+        while events:
+            match events.popleft():
+                case Reply() as reply:
+                    self._reply = reply
+                case Stopped(reason):
+                    self._on_stop(reason)
+                case Output(text):
+                    self._on_output(text)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()

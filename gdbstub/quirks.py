@@ -1,0 +1,100 @@
+"""How stubs differ from the manual, as rows of data.
+
+Nobody tests a stub's name: the code asks the row.  A new stub is a new row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdbstub import commands, ppc64
+from gdbstub.commands import Command
+from gdbstub.registers import Description
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """One kind of stub.
+
+    `knows`: the commands that do more than return an empty reply; None: ask the stub and see. `max_command`:
+    the longest packet it takes, framing included.  `max_read`: the most bytes one `m` may ask for.
+    `resends`: how often a packet that nobody acknowledged is sent again.  A `c` sent twice runs twice, so
+    this is only for lines that lose bytes. `announces_with_nak`: a `-` out of the blue means that it has
+    stopped and nobody was connected. `forgets_reservation`: lwarx..stwcx. and mtsrr0..rfid must not be
+    interrupted by a stop. `steps_by_detach`: `G` with MSR[SE] and then `D` executes one instruction.
+    `ignores_some_writes`: it answers OK to writes into its own vital functions and does not do them.
+    `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
+    `default`: the registers of a stub that has no target description.
+    """
+
+    name: str
+    knows: frozenset[type[Command]] | None = None
+    max_command: int = 0x4000
+    max_read: int = 0x1000
+    resends: int = 0
+    negotiates: bool = True
+    announces_with_nak: bool = False
+    forgets_reservation: bool = False
+    steps_by_detach: bool = False
+    ignores_some_writes: bool = False
+    default: Description = ppc64.BASIC
+
+    def has(self, command: type[Command]) -> bool:
+        """True if it is worth sending `command`."""
+        return self.knows is None or command in self.knows
+
+
+_MINIMUM: frozenset[type[Command]] = frozenset(
+    {
+        commands.QueryStop,
+        commands.ReadRegisters,
+        commands.WriteRegisters,
+        commands.ReadMemory,
+        commands.WriteMemory,
+        commands.Continue,
+        commands.Detach,
+        commands.Kill,
+    }
+)
+
+# A stub that follows the manual; what it can do is found out by asking.
+PLAIN = Quirks("plain")
+
+# The kernel debugger stub of K42: 2048-byte buffers, one whole packet for each read.  Its reply buffer has
+# room for 1022 bytes of memory, and beyond that it overruns; half of that is a round number.
+K42 = Quirks(
+    "k42",
+    knows=_MINIMUM,
+    max_command=2046,
+    max_read=512,
+    negotiates=False,
+    announces_with_nak=True,
+    forgets_reservation=True,
+    steps_by_detach=True,
+    ignores_some_writes=True,
+)
+
+# The Linux kernel's: it knows stepping, breakpoints and threads, loses the first packet on a serial console,
+# and reports bad memory as E22.  Its buffers are 2048 bytes.
+KGDB = Quirks(
+    "kgdb",
+    knows=_MINIMUM
+    | {
+        commands.Step,
+        commands.InsertBreakpoint,
+        commands.RemoveBreakpoint,
+        commands.FirstThreads,
+        commands.MoreThreads,
+        commands.ThreadExtraInfo,
+        commands.CurrentThread,
+        commands.SelectThread,
+        commands.IsThreadAlive,
+        commands.MonitorCommand,
+    },
+    max_command=2046,
+    max_read=512,
+    resends=3,
+    negotiates=False,
+)
+
+ROWS = {row.name: row for row in (PLAIN, K42, KGDB)}
