@@ -11,7 +11,6 @@ victim asks first. So neither a slow nor an absent client costs another channel 
 """
 
 import logging
-import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -52,6 +51,8 @@ class Port:
         self.holder: Holder | None = None
         self.places: list[str] = []
         """Where a client finds this channel, for people."""
+        self.replays = False
+        """Whether a later writer first gets the last output again."""
         self.clients = 0
         """How many clients there have been."""
         self.free = trio.Event()
@@ -64,7 +65,7 @@ class Port:
 
     # Attaching
 
-    def attach(self, holder: Holder, *, take: bool = False, replay: bool = False) -> None:
+    def attach(self, holder: Holder, *, take: bool = False) -> None:
         """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one."""
         if self.holder is not None:
             if not take:
@@ -75,7 +76,7 @@ class Port:
         self.free = trio.Event()
         self.clients += 1
         self.mux.attach(self.number)
-        if replay and self.clients > 1:
+        if self.replays and self.clients > 1:
             self.mux.replay(self.number)
         log.info("channel %d: %s is attached", self.number, holder.name)
         holder.push()
@@ -137,8 +138,11 @@ class Port:
 class DescriptorClient:
     """A client behind one or two nonblocking file descriptors (-1: none), which it closes in the end."""
 
-    def __init__(self, port: Port, source: int, sink: int, name: str) -> None:
+    def __init__(
+        self, port: Port, source: int, sink: int, name: str, *, outlives_input: bool = False
+    ) -> None:
         self.name = name
+        self._outlives_input = outlives_input
         self._port = port
         self._source = source
         self._sink = sink
@@ -157,7 +161,8 @@ class DescriptorClient:
                         nursery.start_soon(self._write_rest)
                     if self._source >= 0:
                         await self._read()
-                        nursery.cancel_scope.cancel()
+                        if not self._outlives_input:
+                            nursery.cancel_scope.cancel()
         finally:
             self._port.release(self)
             descriptors.close(*(d for d in (self._source, self._sink) if d >= 0))
@@ -180,9 +185,15 @@ class DescriptorClient:
                 return
 
     def pull(self) -> None:
-        """See Holder. The end of the stream is left for our own task to find."""
-        if self._source >= 0 and (data := descriptors.read_now(self._source)):
+        """See Holder."""
+        if self._source < 0 or self._port.is_full:
+            return
+        data = descriptors.read_now(self._source)
+        if data:
             self._port.typed(data)
+        elif data is not None and not self._outlives_input:
+            self._port.release(self)
+            self._scope.cancel()
 
     def evict(self) -> None:
         """See Holder."""
@@ -305,14 +316,3 @@ class ObserverStream(trio.abc.ReceiveStream):
             self._port.channel.observers.remove(self._observer)
             self._observer = None
             self._port.output()
-
-
-def peer_name(sock: trio.socket.SocketType) -> str:
-    """Who is at the other end of a connected socket, for people."""
-    try:
-        peer = sock.getpeername()
-    except OSError:
-        return "a client that left"
-    if isinstance(peer, tuple):
-        return f"{peer[0]}:{peer[1]}"
-    return f"local client {os.fsdecode(peer) or sock.getsockname()}"

@@ -77,12 +77,12 @@ async def _pump(stream: trio.abc.Stream, source: int, sink: int) -> None:
     output = descriptors.reopen(sink, os.O_WRONLY)
 
     async def send() -> None:
-        while data := await _read(private):
+        while data := await descriptors.read(private):
             await stream.send_all(data)
 
     async def receive() -> None:
         while data := await stream.receive_some():
-            await _write(output, bytes(data))
+            await descriptors.write_all(output, bytes(data))
 
     try:
         async with trio.open_nursery() as nursery:
@@ -135,13 +135,13 @@ class _Console:
         """What the target writes."""
         while data := await self._stream.receive_some():
             await self._may_print.wait()
-            await _write(self._screen, bytes(data))
+            await descriptors.write_all(self._screen, bytes(data))
         _print(self._sink, "\r\n[the console's other end is closed]")
         scope.cancel()
 
     async def _type(self, keyboard: int) -> bool:
         """Send keys until the escape key (then True) or the terminal's end."""
-        while data := await _read(keyboard):
+        while data := await descriptors.read(keyboard):
             before, escape, _ = data.partition(self._escape)
             if before:
                 await self._stream.send_all(before)
@@ -208,25 +208,6 @@ async def _raw_terminal(source: int) -> AsyncIterator[int]:
             yield private
     finally:
         descriptors.close(private)
-
-
-async def _read(descriptor: int) -> bytes:
-    while True:
-        data = descriptors.read_now(descriptor)
-        if data is not None:
-            return data
-        await trio.lowlevel.wait_readable(descriptor)
-
-
-async def _write(descriptor: int, data: bytes) -> None:
-    """Write everything to a nonblocking descriptor."""
-    while data:
-        count = descriptors.write_now(descriptor, [data])
-        if count < 0:
-            raise trio.BrokenResourceError("the terminal is gone")
-        if count == 0:
-            await trio.lowlevel.wait_writable(descriptor)
-        data = data[count:]
 
 
 def _print(sink: int, text: str) -> None:

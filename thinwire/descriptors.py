@@ -40,6 +40,27 @@ def write_now(descriptor: int, chunks: list[bytes]) -> int:
         return -1
 
 
+async def read(descriptor: int) -> bytes:
+    """Some bytes, b"" at the end; for the interactive paths."""
+    while True:
+        data = read_now(descriptor)
+        if data is not None:
+            return data
+        await trio.lowlevel.wait_readable(descriptor)
+
+
+async def write_all(descriptor: int, data: bytes) -> bool:
+    """Write everything; false if the other side is gone."""
+    while data:
+        count = write_now(descriptor, [data])
+        if count < 0:
+            return False
+        if count == 0:
+            await trio.lowlevel.wait_writable(descriptor)
+        data = data[count:]
+    return True
+
+
 def detach_socket(sock: socket.socket | trio.socket.SocketType) -> int:
     """Turn a connected socket into a nonblocking descriptor of ours, without Nagle's delay and with
     keep-alive where it is TCP.

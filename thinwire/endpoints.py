@@ -19,7 +19,7 @@ A channel may also be:
 Parsing is pure; `line` and `channels` open what is named here.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from thinwire.frames import CHANNELS, SET_SIZE
@@ -149,8 +149,8 @@ class Foreign:
 ChannelSpec = Endpoint | Output | LogFile | Exec | Foreign
 
 
-def parse_endpoint(text: str, *, listens: bool = False) -> Endpoint:
-    """The endpoint that `text` names; `listens` says what a bare address means.
+def parse_endpoint(text: str, *, listens: bool = False, bind: str = LOOPBACK) -> Endpoint:
+    """The endpoint that `text` names; `listens` says what a bare address means, `bind` the host it lacks.
 
     Raises EndpointError.
     """
@@ -165,7 +165,7 @@ def parse_endpoint(text: str, *, listens: bool = False) -> Endpoint:
     word, colon, rest = text.partition(":")
     match word:
         case "listen" if colon:
-            return Listen(*_split_address(text, rest, default_host=LOOPBACK))
+            return Listen(*_split_address(text, rest, default_host=bind))
         case "unix" if rest:
             return ConnectUnix(rest)
         case "listen-unix" if rest:
@@ -180,11 +180,11 @@ def parse_endpoint(text: str, *, listens: bool = False) -> Endpoint:
                 return Control(path, int(number))
             raise EndpointError(f"{text!r}: after the # comes a channel number, 0 to {CHANNELS - 1}")
     if listens:
-        return Listen(*_split_address(text, text, default_host=LOOPBACK))
+        return Listen(*_split_address(text, text, default_host=bind))
     return Connect(*_split_address(text, text))
 
 
-def parse_channel(text: str, foreign: Collection[str] = ()) -> ChannelSpec:
+def parse_channel(text: str, foreign: Collection[str] = (), *, bind: str = LOOPBACK) -> ChannelSpec:
     """What one channel is joined to; `foreign` are the words that the caller has openers for.
 
     Raises EndpointError.
@@ -207,7 +207,7 @@ def parse_channel(text: str, foreign: Collection[str] = ()) -> ChannelSpec:
                 return Exec(rest)
             case _ if word in foreign:
                 return Foreign(word, rest)
-    endpoint = parse_endpoint(text, listens=True)
+    endpoint = parse_endpoint(text, listens=True, bind=bind)
     if isinstance(endpoint, Control | Rfc2217):
         raise EndpointError(
             f"{text!r} cannot be a channel; it names a line or a channel of another multiplexer"
@@ -216,9 +216,9 @@ def parse_channel(text: str, foreign: Collection[str] = ()) -> ChannelSpec:
 
 
 def assign_channels(
-    specs: list[str], foreign: Collection[str] = (), *, set_size: int = SET_SIZE, limit: int = CHANNELS
+    specs: Sequence[str], foreign: Collection[str] = (), *, bind: str = LOOPBACK
 ) -> dict[int, ChannelSpec]:
-    """Channel numbers for a list of specs: 0, 1, 2 and so on; ":" goes on at the next multiple of `set_size`,
+    """Channel numbers for a list of specs: 0, 1, 2 and so on; ":" goes on at the next multiple of SET_SIZE,
     at least by one.
 
     Raises EndpointError.
@@ -227,11 +227,13 @@ def assign_channels(
     number = 0
     for spec in specs:
         if spec.startswith(":"):
-            number = (number // set_size + 1) * set_size
+            number = (number // SET_SIZE + 1) * SET_SIZE
             continue
-        if number >= limit:
-            raise EndpointError(f"{spec!r} would be channel {number}; there are {limit}, 0 to {limit - 1}")
-        channels[number] = parse_channel(spec, foreign)
+        if number >= CHANNELS:
+            raise EndpointError(
+                f"{spec!r} would be channel {number}; there are {CHANNELS}, 0 to {CHANNELS - 1}"
+            )
+        channels[number] = parse_channel(spec, foreign, bind=bind)
         number += 1
     return channels
 

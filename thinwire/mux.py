@@ -163,8 +163,8 @@ def _pull_nothing(channel: int) -> None:
 
 
 class Mux:
-    """See the module. `pull(n)` is called before channel n is reported empty: bring in (by `typed`) what its
-    client has sent.
+    """See the module. `pull(n)` is called before channel n is reported empty, and before a write to it is
+    acknowledged: bring in (by `typed`) what its client has sent, or say (by `detach`) that it has left.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Mux:
         self.strays = 0
         self.restarts = 0
         self.discarded = 0
-        """Bytes written to channels that do not exist."""
+        """Bytes written to channels that do not exist, or in frames that never became whole."""
         self._pull = pull
         self._line_is_up = False
         self._decoder = Decoder()
@@ -226,8 +226,8 @@ class Mux:
     def line_closed(self) -> None:
         """The line is gone: whatever was under way on it is void."""
         self._line_is_up = False
-        if text := self._handshake.flush() + self._decoder.abandon():
-            self._show(text)
+        self._show(self._handshake.flush())
+        self.discarded += len(self._decoder.abandon())
         self._forget_transactions()
         self._handshake = Handshake()
         self._recent = b""
@@ -345,7 +345,7 @@ class Mux:
         start, stop = (max(0, place - before) for place in restart)
         self._recent = b""
         rest = self._serve(self._decoder.feed(data[:start]))
-        self._decoder.abandon()
+        self.discarded += len(self._decoder.abandon())
         if rest:
             return rest + data[start:]
         self._handshake = Handshake()
@@ -430,6 +430,8 @@ class Mux:
             if acked:
                 self._replies.append(write_ack(number, len(data)))
             return
+        if acked:
+            self._pull(number)  # finds out whether the client is still there before we promise anything
         self._output(channel, data)
         limit = self.rules.output_limit
         if channel.outgoing.size > limit:

@@ -90,6 +90,9 @@ class Modem(Protocol):
     async def drain(self) -> None:
         """Wait until what was written has left the transmitter, if that can be known."""
 
+    def close(self) -> None:
+        """Close the descriptor."""
+
     def encode(self, data: bytes) -> bytes:
         """Serial data as the descriptor wants it."""
 
@@ -170,6 +173,10 @@ class SerialLine(DescriptorLine):
         inputs = {"cts": self._modem.cts(), "dsr": self._modem.dsr()}
         known = {name: value for name, value in inputs.items() if value is not None}
         return {"speed": self._speed, "rts": self._rts, "breaks": self._modem.breaks(), **known}
+
+    def close(self) -> None:
+        """See Line."""
+        self._modem.close()
 
     async def _may_write(self) -> None:
         if self._manners.hardware:
@@ -260,6 +267,11 @@ class TtyModem:
         descriptor = self._port.fileno()
         await trio.to_thread.run_sync(termios.tcdrain, descriptor, abandon_on_cancel=True)
 
+    def close(self) -> None:
+        # Not behind pyserial's back: its destructor would close the number again, whoever has it by then.
+        trio.lowlevel.notify_closing(self._port.fileno())
+        self._port.close()
+
     def encode(self, data: bytes) -> bytes:
         return data
 
@@ -276,7 +288,8 @@ _BREAKS = 9
 class NetworkModem:
     """The signals of a port behind RFC 2217, as commands in the stream of data; `send` puts bytes there."""
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, descriptor: int, send: Callable[[bytes], None]) -> None:
+        self._descriptor = descriptor
         self._send = send
         self._telnet = rfc2217.Rfc2217()
         self._warned = False
@@ -302,6 +315,9 @@ class NetworkModem:
 
     async def drain(self) -> None:
         await trio.lowlevel.checkpoint()  # the transmitter is elsewhere; the pause that follows has to do
+
+    def close(self) -> None:
+        descriptors.close(self._descriptor)
 
     def encode(self, data: bytes) -> bytes:
         return rfc2217.encode(data)
@@ -336,4 +352,4 @@ def open_serial_device(path: str, manners: Manners) -> SerialLine:
 
 def open_network_port(descriptor: int, manners: Manners) -> SerialLine:
     """A line on a connected RFC 2217 socket."""
-    return SerialLine(descriptor, NetworkModem, manners)
+    return SerialLine(descriptor, lambda send: NetworkModem(descriptor, send), manners)

@@ -10,7 +10,6 @@ client that reads promptly has the bytes before the victim hears that they are w
 """
 
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,29 +17,13 @@ from typing import Protocol
 
 import trio
 
-from thinwire import descriptors
-from thinwire.channels import ChannelBusy, ChannelStream, DescriptorClient, ObserverStream, Port, peer_name
-from thinwire.endpoints import (
-    ChannelSpec,
-    Connect,
-    ConnectUnix,
-    Control,
-    Device,
-    Endpoint,
-    Exec,
-    Foreign,
-    Listen,
-    ListenUnix,
-    LogFile,
-    Output,
-    Pty,
-    Rfc2217,
-    Stdio,
-)
+from thinwire.attachments import join, watch
+from thinwire.channels import ChannelBusy, ChannelStream, ObserverStream, Port
+from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
 from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
 from thinwire.mux import CONSOLE, ChangeSpeed, Ended, Garbled, Mux, Restarted, Rules
 from thinwire.serial_line import Manners
-from thinwire.sources import StreamFactory, listen_tcp, open_source
+from thinwire.sources import StreamFactory, open_source
 
 log = logging.getLogger("thinwire")
 
@@ -72,6 +55,8 @@ class Options:
     manners: Manners = Manners()
     replay: bool = True
     """A later writer of the console first gets the last output again."""
+    observe: tuple[tuple[int, Listen | ListenUnix], ...] = ()
+    """Further ports, where a channel's output can be seen and nothing typed."""
     end_on_exit: bool = False
     """Leave `serve` when the victim says '$' instead of waiting for it to come back."""
 
@@ -106,7 +91,7 @@ class Server:
         """Become the writer of a channel. Raises ChannelBusy unless `take`, which evicts the present one."""
         port = self.ports[number]
         stream = ChannelStream(port, name)
-        port.attach(stream, take=take, replay=self._replays(number))
+        port.attach(stream, take=take)
         return stream
 
     async def attach_when_free(self, number: int, name: str = "in this process") -> ChannelStream:
@@ -239,36 +224,6 @@ class Server:
                     if line.return_to_first_speed():
                         self._start_anew("nothing but garbage: the line is back at its first speed")
 
-    # Clients
-
-    async def serve_listener(self, port: Port, listener: trio.socket.SocketType) -> None:
-        """Accept clients of a channel, one writer at a time."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                sock, _ = await listener.accept()
-                name = peer_name(sock)
-                descriptor = descriptors.detach_socket(sock)
-                nursery.start_soon(self._serve_client, port, descriptor, name)
-
-    async def _serve_client(self, port: Port, descriptor: int, name: str) -> None:
-        client = DescriptorClient(port, descriptor, descriptor, name)
-        try:
-            port.attach(client, replay=self._replays(port.number))
-        except ChannelBusy as busy:
-            descriptors.write_now(descriptor, [f"thinwire: {busy}\r\n".encode()])
-            descriptors.close(descriptor)
-            return
-        await client.run()
-
-    async def serve_descriptors(self, port: Port, source: int, sink: int, name: str) -> None:
-        """Join a channel to descriptors for good."""
-        client = DescriptorClient(port, source, sink, name)
-        port.attach(client)
-        await client.run()
-
-    def _replays(self, number: int) -> bool:
-        return self.options.replay and number == CONSOLE
-
 
 async def serve(
     line: Endpoint | StreamFactory,
@@ -296,12 +251,19 @@ async def serve(
     server = Server(options, mux)
     for number in channels:
         server.ports[number] = Port(mux, number, server.send)
+        server.ports[number].replays = options.replay and number == CONSOLE
     async with AsyncExitStack() as stack:
         source = await stack.enter_async_context(open_source(line, options.manners))
         server.place = source.place
         nursery = await stack.enter_async_context(trio.open_nursery())
         for number, spec in channels.items():
-            await _open_channel(server, nursery, stack, number, spec, openers or {})
+            place = await _open_channel(server, nursery, stack, number, spec, openers or {})
+            server.ports[number].places.append(place)
+        for number, watched in options.observe:
+            if number not in server.ports:
+                raise ServeError(f"there is no channel {number} to observe")
+            place = await watch(server.ports[number], watched, nursery, stack)
+            server.ports[number].places.append(f"{place} (read only)")
         task_status.started(server)
         await server.run_line(source.open, reopens=source.reopens)
         nursery.cancel_scope.cancel()
@@ -314,40 +276,12 @@ async def _open_channel(
     number: int,
     spec: AnyChannel,
     openers: Mapping[str, Opener],
-) -> None:
-    port = server.ports[number]
+) -> str:
     match spec:
         case InProcess(name):
-            port.places.append(name)
-        case Listen(host, wanted):
-            try:
-                listener = await listen_tcp(host, wanted)
-            except OSError as error:
-                reason = os.strerror(error.errno or 0)
-                raise ServeError(f"channel {number}: cannot listen on {host}:{wanted}: {reason}") from error
-            stack.callback(listener.close)
-            port.places.append("{}:{}".format(*listener.getsockname()[:2]))
-            nursery.start_soon(server.serve_listener, port, listener)
-        case Stdio():
-            port.places.append("stdio")
-            source, sink = descriptors.reopen(0, os.O_RDONLY), descriptors.reopen(1, os.O_WRONLY)
-            nursery.start_soon(server.serve_descriptors, port, source, sink, "stdio")
-        case Output(descriptor):
-            port.places.append(str(spec))
-            port.channel.readable = False
-            sink = descriptors.reopen(descriptor, os.O_WRONLY)
-            nursery.start_soon(server.serve_descriptors, port, -1, sink, str(spec))
+            return name
         case Foreign(word, rest):
-            port.places.append(await nursery.start(openers[word], rest, server, number))
-        case (
-            Connect()
-            | ConnectUnix()
-            | ListenUnix()
-            | Pty()
-            | LogFile()
-            | Exec()
-            | Device()
-            | Rfc2217()
-            | Control()
-        ):
-            raise ServeError(f"channel {number}: {spec} cannot be a channel")
+            place: str = await nursery.start(openers[word], rest, server, number)
+            return place
+        case _:
+            return await join(server.ports[number], spec, nursery, stack)

@@ -117,14 +117,19 @@ async def _connect(host: str, port: int) -> Line:
     return DescriptorLine(descriptor, descriptor)
 
 
-async def _connect_unix(path: str) -> Line:
+async def connect_unix(path: str) -> int:
+    """A nonblocking descriptor connected to a Unix socket. Raises OSError."""
     sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         await sock.connect(path)
     except BaseException:
         sock.close()
         raise
-    descriptor = descriptors.detach_socket(sock)
+    return descriptors.detach_socket(sock)
+
+
+async def _connect_unix(path: str) -> Line:
+    descriptor = await connect_unix(path)
     return DescriptorLine(descriptor, descriptor)
 
 

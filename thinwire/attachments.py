@@ -1,0 +1,243 @@
+"""Joining channels to what their specifications name: listeners, pseudo terminals, files, commands.
+
+`join` prepares one channel and returns its place, for people; the tasks it starts live in the nursery it is
+given and go on until that is cancelled. Listening ports are bound before it returns.
+
+A channel has one writer. A second client of the console is told who that is and watches until the writer
+leaves, then it is the writer; a second client of another channel, whose bytes are a protocol, is told and
+closed.
+"""
+
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+
+import trio
+
+from thinwire import descriptors
+from thinwire.channels import ChannelBusy, ChannelStream, DescriptorClient, ObserverStream, Port
+from thinwire.endpoints import (
+    Connect,
+    ConnectUnix,
+    Device,
+    Endpoint,
+    Exec,
+    Listen,
+    ListenUnix,
+    LogFile,
+    Output,
+    Pty,
+    Stdio,
+)
+from thinwire.line import LineError
+from thinwire.mux import CONSOLE
+from thinwire.sources import RETRY, connect_unix, listen_tcp, listen_unix, open_pty
+
+log = logging.getLogger("thinwire")
+
+JoinedSpec = Endpoint | Output | LogFile | Exec
+
+
+async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery, stack: AsyncExitStack) -> str:
+    """Join `port` to what `spec` names; sockets and terminals last as long as `stack`. Raises LineError."""
+    match spec:
+        case Listen() | ListenUnix():
+            return await accept_clients(spec, lambda sock: _serve_client(port, sock), nursery, stack)
+        case ConnectUnix(path):
+            nursery.start_soon(_keep_connected, port, lambda: connect_unix(path), str(spec))
+        case Connect(host, number):
+            nursery.start_soon(_keep_connected, port, lambda: _connect_tcp(host, number), str(spec))
+        case Pty(link):
+            master, name = stack.enter_context(open_pty(link))
+            copy = os.dup(master)
+            nursery.start_soon(_serve_descriptors, port, copy, copy, name)
+            return name if link is None else f"{link} ({name})"
+        case Stdio():
+            source, sink = descriptors.reopen(0, os.O_RDONLY), descriptors.reopen(1, os.O_WRONLY)
+            nursery.start_soon(_serve_descriptors, port, source, sink, "stdio")
+        case Output(descriptor):
+            port.channel.readable = False
+            sink = descriptors.reopen(descriptor, os.O_WRONLY)
+            nursery.start_soon(_serve_descriptors, port, -1, sink, str(spec))
+        case LogFile(path, timestamps):
+            port.channel.readable = False
+            try:
+                sink = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise LineError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+            if timestamps:
+                nursery.start_soon(_log_with_time, port, sink, path)
+            else:
+                nursery.start_soon(_serve_descriptors, port, -1, sink, path)
+        case Exec(command):
+            nursery.start_soon(_serve_command, port, command)
+        case Device() | _:
+            raise LineError(f"channel {port.number}: {spec} cannot be a channel")
+    return str(spec)
+
+
+async def watch(port: Port, spec: Listen | ListenUnix, nursery: trio.Nursery, stack: AsyncExitStack) -> str:
+    """Let any number of clients see the channel's output; what they type goes nowhere. Raises LineError."""
+
+    async def serve(sock: trio.socket.SocketType) -> None:
+        descriptor = descriptors.detach_socket(sock)
+        try:
+            await _show(port, descriptor, trio.Event())
+        finally:
+            descriptors.close(descriptor)
+
+    return await accept_clients(spec, serve, nursery, stack)
+
+
+async def accept_clients(
+    spec: Listen | ListenUnix,
+    serve: Callable[[trio.socket.SocketType], Awaitable[None]],
+    nursery: trio.Nursery,
+    stack: AsyncExitStack,
+) -> str:
+    """Listen and run `serve` for every connection; returns where. Raises LineError."""
+    match spec:
+        case Listen(host, number):
+            try:
+                listener = await listen_tcp(host, number)
+            except OSError as error:
+                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+                raise LineError(f"cannot listen on {host}:{number}: {reason}") from error
+            place = str(Connect(*listener.getsockname()[:2]))
+        case ListenUnix(path):
+            listener = listen_unix(path)
+            place = path
+            stack.callback(_unlink, path)
+    stack.callback(listener.close)
+
+    async def accept() -> None:
+        async with trio.open_nursery() as clients:
+            while True:
+                sock, _ = await listener.accept()
+                clients.start_soon(serve, sock)
+
+    nursery.start_soon(accept)
+    return place
+
+
+def peer_name(sock: trio.socket.SocketType) -> str:
+    """Who is at the other end of a connected socket, for people."""
+    try:
+        peer = sock.getpeername()
+    except OSError:
+        return "a client that left"
+    if isinstance(peer, tuple):
+        return str(Connect(*peer[:2]))
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return f"process {struct.unpack('3i', credentials)[0]}"
+
+
+async def _serve_client(port: Port, sock: trio.socket.SocketType) -> None:
+    name = peer_name(sock)
+    descriptor = descriptors.detach_socket(sock)
+    client = DescriptorClient(port, descriptor, descriptor, name)
+    while True:
+        try:
+            port.attach(client)
+        except ChannelBusy as busy:
+            watches = port.number == CONSOLE
+            ending = "you are watching, and will write when it leaves" if watches else "try again later"
+            descriptors.write_now(descriptor, [f"[thinwire: {busy}; {ending}]\r\n".encode()])
+            stays = watches and await _show(port, descriptor, port.free)
+            if not stays:
+                descriptors.close(descriptor)
+                return
+            descriptors.write_now(descriptor, [b"[thinwire: you write now]\r\n"])
+        else:
+            await client.run()
+            return
+
+
+async def _show(port: Port, descriptor: int, until: trio.Event) -> bool:
+    """Copy the channel's output to a client until it leaves (False) or the event (True)."""
+    observer = ObserverStream(port)
+    stays = False
+
+    async def copy() -> None:
+        while data := await observer.receive_some():
+            if not await descriptors.write_all(descriptor, data):
+                nursery.cancel_scope.cancel()
+
+    async def ignore() -> None:
+        while await descriptors.read(descriptor):
+            pass
+        nursery.cancel_scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(copy)
+            nursery.start_soon(ignore)
+            await until.wait()
+            stays = True
+            nursery.cancel_scope.cancel()
+    finally:
+        observer.close()
+    return stays
+
+
+async def _serve_descriptors(port: Port, source: int, sink: int, name: str) -> None:
+    """Join a channel to descriptors for good; the end of the input leaves the output going."""
+    client = DescriptorClient(port, source, sink, name, outlives_input=True)
+    port.attach(client)
+    await client.run()
+
+
+async def _keep_connected(port: Port, connect: Callable[[], Awaitable[int]], name: str) -> None:
+    """Connect to a server and join it to the channel, again and again."""
+    while True:
+        with suppress(OSError):
+            descriptor = await connect()
+            client = DescriptorClient(port, descriptor, descriptor, name)
+            port.attach(client, take=True)
+            await client.run()
+        await trio.sleep(RETRY)
+
+
+async def _connect_tcp(host: str, number: int) -> int:
+    return descriptors.detach_socket((await trio.open_tcp_stream(host, number)).socket)
+
+
+async def _log_with_time(port: Port, sink: int, path: str) -> None:
+    """Write each line with the time at which it began."""
+    stream = ChannelStream(port, path)
+    port.attach(stream)
+    at_start = True
+    try:
+        while data := await stream.receive_some():
+            for text in data.splitlines(keepends=True):
+                if at_start:
+                    now = time.time()
+                    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+                    os.write(sink, f"{stamp}.{int(now % 1 * 1000):03d} ".encode())
+                os.write(sink, text)
+                at_start = text.endswith(b"\n")
+    finally:
+        stream.close()
+        os.close(sink)
+
+
+async def _serve_command(port: Port, command: str) -> None:
+    """Run a command with the channel as its standard input and output."""
+    ours, its = socket.socketpair()
+    descriptor = descriptors.detach_socket(ours)
+    client = DescriptorClient(port, descriptor, descriptor, f"exec:{command}")
+    port.attach(client)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.run)
+        with its:
+            done = await trio.run_process(["/bin/sh", "-c", command], stdin=its, stdout=its, check=False)
+        log.warning("channel %d: %r ended with status %d", port.number, command, done.returncode)
+
+
+def _unlink(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
