@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 import qemu_board
 from driven_guest import Guest
+from machine_line import MachineLine, machine_with_mini
 
-from emulator import boot
-from emulator.config import MachineConfig, MachineKind
-from emulator.cpu.exits import ExitKind
+from emulator.config import MachineKind
 from emulator.guests import MINI
-from emulator.machine import Machine
 
 MACHINES = ("qemu", "hardware", "mambo")
 
@@ -33,31 +31,6 @@ class QemuLine:
             return self.connection.recv(65536)
         except TimeoutError:
             return b""
-
-
-@dataclass
-class MachineLine:
-    """Our machine runs only when asked to, and sleeps in no time."""
-
-    machine: Machine
-    #: Instructions between two looks at the line: a few milliseconds of guest time.
-    slice: int = 500_000
-    end: int | None = None
-
-    def exchange(self, data: bytes) -> bytes:
-        self.machine.wire.feed(data)
-        exit_ = self.machine.run_until(self.machine.now + self.slice)
-        if exit_.kind is ExitKind.SHUTDOWN:
-            self.end = exit_.detail
-        else:
-            assert exit_.kind is ExitKind.BUDGET, exit_
-        return self.machine.wire.drain()
-
-
-def start_on_machine(kind: MachineKind, parameters: dict[str, str]) -> Guest:
-    machine = Machine(MachineConfig(kind), boot.load_elf(str(MINI), parameters))
-    machine.wire.connected = True
-    return Guest(MachineLine(machine))
 
 
 @contextmanager
@@ -80,7 +53,7 @@ def running(machine: str, scratch: Path, parameters: dict[str, str] | None = Non
         with running_on_qemu(scratch, parameters or {}) as guest:
             yield guest
     else:
-        yield start_on_machine(MachineKind(machine), parameters or {})
+        yield Guest(MachineLine(machine_with_mini(MachineKind(machine), parameters)))
 
 
 @pytest.fixture(scope="module", params=MACHINES)

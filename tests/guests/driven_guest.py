@@ -50,6 +50,14 @@ class Guest:
     def offer(self, channel: int, chunk: bytes) -> None:
         self._to_send += self.peer.offer(channel, chunk)
 
+    def say(self, data: bytes) -> None:
+        """Bytes for the guest that the peer knows nothing of."""
+        self._to_send += data
+
+    def settle(self) -> None:
+        """Hand over what is still to be sent, whatever comes of it."""
+        self.wait(lambda: not self._to_send, "the line to take everything")
+
     # --- the console
 
     def expect(self, text: bytes, channel: int = CONSOLE) -> bytes:

@@ -103,3 +103,12 @@ size_t format_text(char *out, size_t size, const char *format, __builtin_va_list
     out[sink.length] = '\0';
     return sink.length;
 }
+
+size_t print_text(char *out, size_t size, const char *format, ...)
+{
+    __builtin_va_list arguments;
+    __builtin_va_start(arguments, format);
+    size_t length = format_text(out, size, format, arguments);
+    __builtin_va_end(arguments);
+    return length;
+}

@@ -67,9 +67,12 @@ void threads_print(void);
 
 /* uart.c and simulator.c: the two ways bytes leave and arrive; port.c chooses */
 void port_open(void);
+u64 port_wanted_speed(void);
+void port_set_speed(u64 speed);
 void port_write(const void *bytes, size_t count);
 void port_read(void *bytes, size_t count);
-void uart_open(void);
+void uart_open(u32 speed);
+void uart_set_speed(u32 speed);
 void uart_write(const u8 *bytes, size_t count);
 void uart_read(u8 *bytes, size_t count);
 void simulator_write(const u8 *bytes, size_t count);
@@ -94,6 +97,7 @@ void err_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void emergency_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* format.c */
+size_t print_text(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 size_t format_text(char *out, size_t size, const char *format, __builtin_va_list arguments);
 
 /* text.c */

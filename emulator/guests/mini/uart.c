@@ -22,8 +22,7 @@ enum {
     TRANSMITTER_EMPTY = 0x20,
     CTS = 0x10,
 
-    HIGHEST_SPEED = 115200,
-    SPEED = 115200,
+    HIGHEST_SPEED = 115200, /* the one of divisor 1 */
 };
 
 /* The boot program put the port's page into the page table here, but no segment for it into the SLB. */
@@ -52,7 +51,17 @@ static void modem_control_set(u8 value)
     store(MODEM_CONTROL, value);
 }
 
-void uart_open(void)
+void uart_set_speed(u32 speed)
+{
+    u32 divisor = HIGHEST_SPEED / speed;
+    store(LINE_CONTROL, DIVISOR_ACCESS);
+    store(DIVISOR_LOW, divisor & 0xff);
+    store(DIVISOR_HIGH, divisor >> 8);
+    store(LINE_CONTROL, EIGHT_BITS_NO_PARITY);
+    modem_control_set(DTR);
+}
+
+void uart_open(u32 speed)
 {
     u64 address = bootinfo_serial_address() | IO_REGION;
     registers = (volatile u8 *)address;
@@ -61,11 +70,7 @@ void uart_open(void)
     modem_control_set(0);
     while (!(load(MODEM_STATUS) & CTS)) {
     }
-    store(LINE_CONTROL, DIVISOR_ACCESS);
-    store(DIVISOR_LOW, HIGHEST_SPEED / SPEED);
-    store(DIVISOR_HIGH, 0);
-    store(LINE_CONTROL, EIGHT_BITS_NO_PARITY);
-    modem_control_set(DTR);
+    uart_set_speed(speed);
 }
 
 void uart_write(const u8 *bytes, size_t count)

@@ -20,6 +20,7 @@ enum {
     WRITE_UNACKNOWLEDGED = '#',
     READ = 'A',
     SELECT = '!',
+    SET_SPEED = 'S',
     EXIT = '$',
     READ_REPLY = '0', /* plus the channel */
 };
@@ -70,6 +71,22 @@ static size_t receive_header(u8 *header, unsigned channel)
            (size_t)(header[3] - OFFSET);
 }
 
+/* The other end repeats the whole request twice: once at the old speed, and when it has moved itself, at the new.
+ * What it says is not looked at, how much of it there is, is. */
+static void change_speed(u64 speed)
+{
+    enum { LONGEST_NUMBER = 6 };
+    char digits[LONGEST_NUMBER + 1];
+    u8 echo[HEADER + LONGEST_NUMBER];
+    size_t count = print_text(digits, sizeof digits, "%lu", speed);
+
+    send_header(SET_SPEED, count, 0);
+    port_write(digits, count);
+    port_read(echo, HEADER + count);
+    port_set_speed(speed);
+    port_read(echo, HEADER + count);
+}
+
 /* Say hello, unless a server that already knows us is still there. */
 void wire_open(void)
 {
@@ -82,6 +99,10 @@ void wire_open(void)
     bootinfo_set_wire_up(true);
     port_write(hello, sizeof hello - 1);
     port_write(sentinel, sizeof sentinel);
+    u64 speed = port_wanted_speed();
+    if (speed != 0) {
+        change_speed(speed);
+    }
 }
 
 void wire_write(enum channel channel, const void *bytes, size_t count)
