@@ -18,6 +18,7 @@ Nothing here knows what gdb is connected to.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -126,8 +127,9 @@ class Gdb:
             return self._stops.pop(0)
 
     async def interrupt(self) -> None:
-        """Press Ctrl-C in gdb."""
-        await self.command("-exec-interrupt")
+        """Press Ctrl-C in gdb, which passes it on to the target; `wait_stop` takes the stop."""
+        self.process.send_signal(signal.SIGINT)
+        await trio.lowlevel.checkpoint()
 
     async def evaluate(self, expression: str) -> str:
         """Return the value of a C expression as gdb prints it."""
@@ -207,7 +209,7 @@ async def open_gdb(
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(gdb._read)
-            for setting in ("confirm off", "pagination off", "width 0", "height 0", "mi-async on"):
+            for setting in ("confirm off", "pagination off", "width 0", "height 0"):
                 await gdb.command(f"-gdb-set {setting}")
             yield gdb
             nursery.cancel_scope.cancel()

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import trio
 
-from k42.console_session import Console, open_console
+from k42.console_session import Console, ConsoleEnded, open_console
+from k42.errors import only_error
 from k42.gdb import connect_arguments
 from k42.kernel import guest_kernel
 from k42.ports import LOOPBACK, Ports
-from k42.session import Gdb, Stop, open_gdb
+from k42.session import Gdb, GdbError, Stop, open_gdb
 
 K42 = Path(sys.executable).with_name("k42")
 STEP_SECONDS = 120
@@ -248,9 +249,12 @@ async def _limited() -> None:
 
 if __name__ == "__main__":
     try:
-        trio.run(_limited, strict_exception_groups=False)
-    except Unexpected as error:
-        sys.exit(f"\ndemo: NOT as expected: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+        trio.run(_limited)
+    except BaseException as group:
+        match only_error(group):
+            case Unexpected() | GdbError() | ConsoleEnded() | trio.TooSlowError() as error:
+                sys.exit(f"\ndemo: NOT as expected: {error or 'it took too long'}")
+            case KeyboardInterrupt():
+                sys.exit(130)
+        raise
     print("\ndemo: everything went as expected")
