@@ -8,6 +8,7 @@ import pytest
 from oracle import SCRATCH_BYTES, Record, encode, random64
 
 from emulator.engines.reference import ReferenceEngine
+from emulator.engines.threaded import ThreadedEngine
 from emulator.isa.decode import instructions
 
 PER_ROW = int(os.environ.get("ORACLE_RECORDS", "24"))
@@ -183,7 +184,7 @@ def make_records(seed, per_row):
     return records
 
 
-@pytest.mark.parametrize("engine", [ReferenceEngine], ids=lambda engine: engine.__name__)
+@pytest.mark.parametrize("engine", [ReferenceEngine, ThreadedEngine], ids=lambda engine: engine.__name__)
 def test_user_instructions_do_what_qemu_does(tmp_path, engine):
     image = oracle.build(make_records(970, PER_ROW))
     theirs = oracle.run_on_qemu(image, tmp_path)

@@ -1,0 +1,64 @@
+"""Where the threaded engine keeps things: its words of the state block, its records, its two tables.
+
+Both the IR that emulator/engines/llvm_source prints and the Python that drives it read this file, so it is
+the one place that knows an offset.
+
+A *record* is one decoded instruction, 32 bytes:
+
+    handler: 8   address of the function that executes it
+    immediate: 8 its 64-bit immediate, or for a direct branch the record or the address it goes to
+    slots: 4 x 2 word indexes and small numbers (isa/operands)
+    pc: 8        its effective address
+
+The *page table copy* (TLB) has an entry of 32 bytes for each effective page that hashes there: a tag for
+loads and a tag for stores, each page address | context or NO_TAG, two words apart from the addend that
+makes a host address. The *jump table* has 16 bytes: an address | context, and the record that lies there.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from emulator.cpu.state import INDEX
+
+# Words of the state block that only this engine uses (cpu/state, "engine").
+_FIRST = INDEX["engine"]
+#: icount at the end of the present run: icount = END - what is left of the budget.
+END = _FIRST
+#: Why native code came back: one of the reasons below.
+REASON = _FIRST + 1
+#: Addresses of the callbacks: load(ea, size), store(ea, size, value), call(helper, ...), lookup(ea).
+LOAD = _FIRST + 2
+STORE = _FIRST + 3
+CALL = _FIRST + 4
+LOOKUP = _FIRST + 5
+#: Address of the jump table, and what is ORed into its keys.
+JUMPS = _FIRST + 6
+JUMP_CONTEXT = _FIRST + 7
+
+REASON_NONE = 0  # the budget is used up, or the context changed: icount tells
+REASON_RAISED = 1  # a callback raised
+REASON_DECODE = 2  # the record at pc has not been decoded yet
+REASON_BREAKPOINT = 3  # pc is on a breakpoint
+
+RECORD = struct.Struct("=QQ4HQ")
+RECORD_SIZE = RECORD.size
+IMMEDIATE_OFFSET = 8
+SLOT_OFFSET = 16
+PC_OFFSET = 24
+
+PAGE = 4096
+RECORDS_PER_PAGE = PAGE // 4
+
+TLB_ENTRIES = 4096
+TLB_ENTRY_SIZE = 32
+TLB_STORE_OFFSET = 8
+TLB_ADDEND_OFFSET = 16
+#: No page address | context has all bits set.
+NO_TAG = (1 << 64) - 1
+# Context bits of a tag: what of the MSR a data translation depends on.
+TAG_TRANSLATED = 1
+TAG_PROBLEM_STATE = 2
+
+JUMP_ENTRIES = 4096
+JUMP_ENTRY_SIZE = 16

@@ -1,0 +1,503 @@
+"""Prints traces (isa/values) as LLVM IR: one handler function for each instruction form.
+
+    define preserve_nonecc void @h_add_oe0_rc0(ptr %s, ptr %r, i64 %left, ptr %tlb, i64 %tag)
+
+`s` is the state block, `r` the record being executed (engines/layout), `left` the instructions still to
+complete, this one included; `tlb` and `tag` are what loads and stores look up.  A handler does its effect
+and tail-calls the handler of the next record, so the five values stay in registers and no frame is built on
+the way.
+
+Leaving is `ret void` with pc and icount exact in the state block.  Before anything that may stop they are
+stored: pc from the record, icount as END - left.  After it, REASON tells whether to leave.
+
+The IR holds no absolute address: everything hangs off `s`, so one compiled object serves every process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from emulator.cpu.state import INDEX
+from emulator.engines import layout
+from emulator.isa.decode import Form, operations
+from emulator.isa.values import Arg, Helper, Op, Slot, Value, Word
+
+_SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, i64 %tag"
+#: A page-crossing access shows in the page of its last byte.
+_PAGE_MASK = -layout.PAGE
+#: How many values a helper can get.
+MAX_ARGUMENTS = 5
+
+_BINARY = {"add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "udiv", "sdiv"}
+_COMPARE = {"eq", "ne", "ult", "slt"}
+
+PRELUDE = f"""\
+declare i64 @llvm.fshl.i64(i64, i64, i64)
+declare i64 @llvm.ctlz.i64(i64, i1)
+declare i16 @llvm.bswap.i16(i16)
+declare i32 @llvm.bswap.i32(i32)
+declare i64 @llvm.bswap.i64(i64)
+!0 = !{{!"branch_weights", i32 10000, i32 1}}
+!1 = !{{!"branch_weights", i32 1, i32 10000}}
+
+define void @enter({_SIGNATURE}) {{
+  %f = load ptr, ptr %r
+  call preserve_nonecc void %f({_SIGNATURE})
+  ret void
+}}
+"""
+
+
+def helper_name(helper: Helper) -> str:
+    """Return where a helper is found again: module:function."""
+    return f"{helper.__module__}:{helper.__qualname__}"
+
+
+def helper_number(name: str) -> int:
+    """Return the number by which handlers call a helper: a digest, the same in every module and process."""
+    return int.from_bytes(sha256(name.encode()).digest()[:7], "big")
+
+
+def print_module(forms: Iterable[Form], helpers: set[str]) -> str:
+    """Return the IR of a module with a handler for each of `forms`, and near ones of direct branches.
+
+    The names of the helpers it calls are added to `helpers`.
+    """
+    parts = [PRELUDE, *_common_handlers()]
+    for form in forms:
+        for is_near in (False, True) if is_direct_branch(form) else (False,):
+            printer = _Printer(helpers, is_near)
+            parts.append(printer.handler(handler_name(form, is_near), form))
+    return "\n".join(parts)
+
+
+def handler_name(form: Form, is_near: bool = False) -> str:
+    """Return the symbol of a form's handler; `is_near`: of a branch within its own page."""
+    return f"h_{form.name}{'_near' if is_near else ''}"
+
+
+def is_direct_branch(form: Form) -> bool:
+    """Tell whether the record of `form` holds a branch target."""
+    return form.instruction.name in ("b", "bc")
+
+
+def _common_handlers() -> list[str]:
+    """Handlers that belong to no instruction."""
+
+    def handler(name: str, write: Callable[[_Printer], None]) -> str:
+        printer = _Printer(set(), False)
+        write(printer)
+        return printer.define(name)
+
+    def leave_for(reason: int) -> Callable[[_Printer], None]:
+        def write(p: _Printer) -> None:
+            p.store_place()
+            p.put(layout.REASON, str(reason))
+            p.line("ret void")
+
+        return write
+
+    def stop(p: _Printer) -> None:
+        p.store_place()
+        p.line("ret void")
+
+    def miss(p: _Printer) -> None:
+        """Continue at the pc of the state block, which the jump table lacks; `left` is as after the jump."""
+        p.store_icount()
+        p.line("%more = icmp sgt i64 %left, 0")
+        p.line("br i1 %more, label %search, label %leave")
+        p.label("search")
+        function = p.get_pointer(layout.LOOKUP)
+        target = p.get(INDEX["pc"])
+        record = p.assign(f"call ptr {function}(i64 {target})")
+        found = p.assign(f"icmp ne ptr {record}, null")
+        p.line(f"br i1 {found}, label %go, label %leave")
+        p.label("go")
+        p.dispatch(record, "%left")
+        p.leave_block()
+
+    def page_end(p: _Printer) -> None:
+        p.goto_address(p.record_word(layout.PC_OFFSET), "%left")
+
+    return [
+        handler("h_decode", leave_for(layout.REASON_DECODE)),
+        handler("h_breakpoint", leave_for(layout.REASON_BREAKPOINT)),
+        handler("h_stop", stop),
+        handler("h_miss", miss),
+        handler("h_page_end", page_end),
+    ]
+
+
+@dataclass(slots=True)
+class _Printer:
+    """Prints one function."""
+
+    helpers: set[str]
+    is_near: bool
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+    block: str = "entry"
+    needs_leave: bool = False
+    bits: dict[int, int] = field(default_factory=dict)
+
+    # Lines.
+
+    def line(self, text: str) -> None:
+        self.lines.append("  " + text)
+
+    def label(self, name: str) -> None:
+        self.lines.append(name + ":")
+        self.block = name
+
+    def assign(self, expression: str) -> str:
+        self.count += 1
+        name = f"%t{self.count}"
+        self.line(f"{name} = {expression}")
+        return name
+
+    def fresh(self, stem: str) -> str:
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def define(self, name: str) -> str:
+        body = "\n".join(self.lines)
+        return f"define preserve_nonecc void @{name}({_SIGNATURE}) {{\nentry:\n{body}\n}}\n"
+
+    def leave_block(self) -> None:
+        self.label("leave")
+        self.line("ret void")
+
+    # State words and the record.
+
+    def word_pointer(self, index: int) -> str:
+        return self.assign(f"getelementptr i64, ptr %s, i64 {index}")
+
+    def get(self, index: int) -> str:
+        return self.assign(f"load i64, ptr {self.word_pointer(index)}")
+
+    def get_pointer(self, index: int) -> str:
+        return self.assign(f"load ptr, ptr {self.word_pointer(index)}")
+
+    def put(self, index: int, value: str) -> None:
+        self.line(f"store i64 {value}, ptr {self.word_pointer(index)}")
+
+    def record_word(self, offset: int) -> str:
+        pointer = self.assign(f"getelementptr i8, ptr %r, i64 {offset}")
+        return self.assign(f"load i64, ptr {pointer}")
+
+    def slot(self, number: int) -> str:
+        pointer = self.assign(f"getelementptr i8, ptr %r, i64 {layout.SLOT_OFFSET + 2 * number}")
+        return self.assign(f"zext i16 {self.assign(f'load i16, ptr {pointer}')} to i64")
+
+    def place(self, place: Arg) -> str:
+        """Return a pointer to a state word."""
+        match place:
+            case Word(index):
+                return self.word_pointer(index)
+            case Slot(number, offset):
+                pointer = self.assign(f"getelementptr i64, ptr %s, i64 {self.slot(number)}")
+                return (
+                    pointer if not offset else self.assign(f"getelementptr i64, ptr {pointer}, i64 {offset}")
+                )
+        raise TypeError(f"not a place: {place!r}")
+
+    def store_icount(self) -> None:
+        """Make the state's icount what it is before this instruction."""
+        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, %left"))
+
+    def store_place(self) -> None:
+        """Make pc and icount exact, as they are before this instruction."""
+        self.put(INDEX["pc"], self.record_word(layout.PC_OFFSET))
+        self.store_icount()
+
+    # Going on.
+
+    def dispatch(self, record: str, left: str) -> None:
+        """Execute `record`."""
+        function = self.assign(f"load ptr, ptr {record}")
+        self.tail(function, record, left)
+
+    def tail(self, function: str, record: str, left: str) -> None:
+        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr %tlb, i64 %tag"
+        self.line(f"musttail call preserve_nonecc void {function}({arguments})")
+        self.line("ret void")
+
+    def goto_record(self, record: str) -> None:
+        """Complete this instruction and go on with `record`, or stop there."""
+        left = self.assign("sub i64 %left, 1")
+        more = self.assign(f"icmp sgt i64 {left}, 0")
+        go, stop = self.fresh("go"), self.fresh("stop")
+        self.line(f"br i1 {more}, label %{go}, label %{stop}, !prof !0")
+        self.label(go)
+        self.dispatch(record, left)
+        self.label(stop)
+        self.tail("@h_stop", record, left)
+
+    def goto_next(self) -> None:
+        self.goto_record(self.assign(f"getelementptr i8, ptr %r, i64 {layout.RECORD_SIZE}"))
+
+    def goto_address(self, address: str, left: str | None = None) -> None:
+        """Complete this instruction (unless `left` is given) and go on at `address`, by the jump table."""
+        number = self.assign(f"lshr i64 {address}, 2")
+        offset = self.assign(f"and i64 {number}, {layout.JUMP_ENTRIES - 1}")
+        offset = self.assign(f"mul i64 {offset}, {layout.JUMP_ENTRY_SIZE}")
+        table = self.get_pointer(layout.JUMPS)
+        entry = self.assign(f"getelementptr i8, ptr {table}, i64 {offset}")
+        key = self.assign(f"or i64 {address}, {self.get(layout.JUMP_CONTEXT)}")
+        hit = self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {entry}')}, {key}")
+        known, miss = self.fresh("known"), self.fresh("miss")
+        self.line(f"br i1 {hit}, label %{known}, label %{miss}, !prof !0")
+        self.label(known)
+        pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 8")
+        record = self.assign(f"load ptr, ptr {pointer}")
+        if left is None:
+            self.goto_record(record)
+        else:
+            self.dispatch(record, left)
+        self.label(miss)
+        self.put(INDEX["pc"], address)
+        after = left if left is not None else self.assign("sub i64 %left, 1")
+        self.tail("@h_miss", "%r", after)
+
+    # Traces.
+
+    def handler(self, name: str, form: Form) -> str:
+        """Return the definition of `form`'s handler."""
+        is_ending_run = False
+        for op in operations(form):
+            if op.result is not None:
+                self.bits[op.result.number] = op.result.bits
+            match op.code:
+                case "context_changed":
+                    is_ending_run = True
+                case "branch":
+                    self._branch(op.args[0], is_ending_run)
+                    break
+                case "branch_if":
+                    self._branch_if(op)
+                    break
+                case _:
+                    self._step(op)
+        else:
+            if is_ending_run:
+                self._end_run(self.assign(f"add i64 {self.record_word(layout.PC_OFFSET)}, 4"))
+            else:
+                self.goto_next()
+        if self.needs_leave:
+            self.leave_block()
+        return self.define(name)
+
+    def _branch(self, target: Arg, is_ending_run: bool) -> None:
+        if is_ending_run:
+            self._end_run(self.value(target))
+        elif self.is_near:
+            self.goto_record(self.assign(f"inttoptr i64 {self.value(target)} to ptr"))
+        else:
+            self.goto_address(self.value(target))
+
+    def _branch_if(self, op: Op) -> None:
+        taken, not_taken = self.fresh("taken"), self.fresh("not_taken")
+        self.line(f"br i1 {self.value(op.args[0])}, label %{taken}, label %{not_taken}")
+        self.label(taken)
+        self._branch(op.args[1], False)
+        self.label(not_taken)
+        self.goto_next()
+
+    def _end_run(self, next_address: str) -> None:
+        """Complete this instruction and leave."""
+        left = self.assign("sub i64 %left, 1")
+        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, {left}"))
+        self.put(INDEX["pc"], next_address)
+        self.line("ret void")
+
+    def value(self, arg: Arg) -> str:
+        """Return an operand."""
+        match arg:
+            case Value():
+                return f"%v{arg.number}"
+            case int():
+                return str(arg - (1 << 64) if arg >> 63 else arg)
+        raise TypeError(f"not a value: {arg!r}")
+
+    def _operand(self, arg: Arg, bits: int) -> str:
+        if bits == 1 and isinstance(arg, int):
+            return "true" if arg & 1 else "false"
+        return self.value(arg)
+
+    def _step(self, op: Op) -> None:
+        """Print one op that is not a way to go on."""
+        code, args = op.code, op.args
+        if code.startswith("load"):
+            self._load(op, int(code[4:]))
+        elif code.startswith("store"):
+            self._store(op, int(code[5:]))
+        elif code in ("call", "call_if"):
+            self._call(op)
+        elif code == "put":
+            self.line(f"store i64 {self.value(args[1])}, ptr {self.place(args[0])}")
+        elif code == "put_bit":
+            self._put_bit(args)
+        else:
+            assert op.result is not None
+            self.line(f"%v{op.result.number} = {self._expression(op)}")
+
+    def _expression(self, op: Op) -> str:
+        """Return the instruction that computes an op's result."""
+        code, args = op.code, op.args
+        bits = op.result.bits if op.result is not None else 64
+        match code:
+            case _ if code in _BINARY:
+                a, b = (self._operand(arg, bits) for arg in args)
+                return f"{code} i{bits} {a}, {b}"
+            case _ if code in _COMPARE:
+                return f"icmp {code} i64 {self.value(args[0])}, {self.value(args[1])}"
+            case "const":
+                return f"or i{bits} {self._operand(args[0], bits)}, {'false' if bits == 1 else 0}"
+            case "get":
+                return f"load i64, ptr {self.place(args[0])}"
+            case "get_bit":
+                pointer, shift = self._bit_place(args[0])
+                field_ = self.assign(f"load i64, ptr {pointer}")
+                return f"trunc i64 {self.assign(f'lshr i64 {field_}, {shift}')} to i1"
+            case "select":
+                condition, yes, no = args
+                a, b = self._operand(yes, bits), self._operand(no, bits)
+                return f"select i1 {self.value(condition)}, i{bits} {a}, i{bits} {b}"
+            case "word":
+                return f"zext i1 {self.value(args[0])} to i64"
+            case "rotl":
+                a, amount = self.value(args[0]), self.value(args[1])
+                return f"call i64 @llvm.fshl.i64(i64 {a}, i64 {a}, i64 {amount})"
+            case "clz":
+                return f"call i64 @llvm.ctlz.i64(i64 {self.value(args[0])}, i1 false)"
+            case "mulhu" | "mulhs":
+                extend = "zext" if code == "mulhu" else "sext"
+                a, b = (self.assign(f"{extend} i64 {self.value(arg)} to i128") for arg in args)
+                product = self.assign(f"mul i128 {a}, {b}")
+                return f"trunc i128 {self.assign(f'lshr i128 {product}, 64')} to i64"
+            case "sext8" | "sext16" | "sext32":
+                width = code.removeprefix("sext")
+                return f"sext i{width} {self.assign(f'trunc i64 {self.value(args[0])} to i{width}')} to i64"
+            case "bswap2" | "bswap4":
+                return self._reversed_low(self.value(args[0]), 8 * int(code[5:]))
+            case "bswap8":
+                return f"call i64 @llvm.bswap.i64(i64 {self.value(args[0])})"
+            case "small":
+                slot = args[0]
+                assert isinstance(slot, Slot)
+                return f"or i64 {self.slot(slot.number)}, 0"
+            case "imm" | "target":
+                return f"or i64 {self.record_word(layout.IMMEDIATE_OFFSET)}, 0"
+            case "pc":
+                return f"or i64 {self.record_word(layout.PC_OFFSET)}, 0"
+        raise ValueError(f"no IR for {code}")
+
+    def _reversed_low(self, value: str, width: int) -> str:
+        low = self.assign(f"trunc i64 {value} to i{width}")
+        swapped = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {low})")
+        return f"zext i{width} {swapped} to i64"
+
+    def _bit_place(self, place: Arg) -> tuple[str, str]:
+        """Return the pointer to a CR field and the shift of the bit in it (isa/operands packs both)."""
+        assert isinstance(place, Slot)
+        packed = self.slot(place.number)
+        index = self.assign(f"lshr i64 {packed}, 2")
+        return self.assign(f"getelementptr i64, ptr %s, i64 {index}"), self.assign(f"and i64 {packed}, 3")
+
+    def _put_bit(self, args: tuple[Arg, ...]) -> None:
+        pointer, shift = self._bit_place(args[0])
+        old = self.assign(f"load i64, ptr {pointer}")
+        hole = self.assign(f"xor i64 {self.assign(f'shl i64 1, {shift}')}, -1")
+        word = self.assign(f"zext i1 {self._operand(args[1], 1)} to i64")
+        bit = self.assign(f"shl i64 {word}, {shift}")
+        kept = self.assign(f"and i64 {old}, {hole}")
+        self.line(f"store i64 {self.assign(f'or i64 {kept}, {bit}')}, ptr {pointer}")
+
+    # What may stop.
+
+    def _lookup(self, ea: str, size: int, tag_offset: int) -> tuple[str, str]:
+        """Look `ea` up; return a condition (it may be accessed directly) and the table entry."""
+        page = self.assign(f"lshr i64 {ea}, 12")
+        index = self.assign(f"and i64 {page}, {layout.TLB_ENTRIES - 1}")
+        offset = self.assign(f"mul i64 {index}, {layout.TLB_ENTRY_SIZE}")
+        entry = self.assign(f"getelementptr i8, ptr %tlb, i64 {offset}")
+        pointer = entry if not tag_offset else self.assign(f"getelementptr i8, ptr {entry}, i64 {tag_offset}")
+        last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
+        wanted = self.assign(f"or i64 {self.assign(f'and i64 {last}, {_PAGE_MASK}')}, %tag")
+        return self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {pointer}')}, {wanted}"), entry
+
+    def _host_address(self, ea: str, entry: str) -> str:
+        pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}")
+        addend = self.assign(f"load i64, ptr {pointer}")
+        return self.assign(f"inttoptr i64 {self.assign(f'add i64 {ea}, {addend}')} to ptr")
+
+    def _load(self, op: Op, size: int) -> None:
+        assert op.result is not None
+        ea, width = self.value(op.args[0]), 8 * size
+        hit, entry = self._lookup(ea, size, 0)
+        fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
+        self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
+        self.label(fast)
+        value = self.assign(f"load i{width}, ptr {self._host_address(ea, entry)}, align 1")
+        if size > 1:
+            value = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {value})")
+        if size < 8:
+            value = self.assign(f"zext i{width} {value} to i64")
+        self.line(f"br label %{done}")
+        self.label(slow)
+        self.store_place()
+        slow_value = self.assign(f"call i64 {self.get_pointer(layout.LOAD)}(i64 {ea}, i64 {size})")
+        last = self._leave_if_raised(done)
+        self.label(done)
+        self.line(f"%v{op.result.number} = phi i64 [ {value}, %{fast} ], [ {slow_value}, %{last} ]")
+
+    def _store(self, op: Op, size: int) -> None:
+        ea, value, width = self.value(op.args[0]), self.value(op.args[1]), 8 * size
+        hit, entry = self._lookup(ea, size, layout.TLB_STORE_OFFSET)
+        fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
+        self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
+        self.label(fast)
+        pointer = self._host_address(ea, entry)
+        narrow = value if size == 8 else self.assign(f"trunc i64 {value} to i{width}")
+        if size > 1:
+            narrow = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {narrow})")
+        self.line(f"store i{width} {narrow}, ptr {pointer}, align 1")
+        self.line(f"br label %{done}")
+        self.label(slow)
+        self.store_place()
+        self.line(f"call void {self.get_pointer(layout.STORE)}(i64 {ea}, i64 {size}, i64 {value})")
+        self._leave_if_raised(done)
+        self.label(done)
+
+    def _leave_if_raised(self, done: str) -> str:
+        """Go on at `done` unless a callback raised; return the block that goes there."""
+        reason = self.get(layout.REASON)
+        fine = self.assign(f"icmp eq i64 {reason}, {layout.REASON_NONE}")
+        self.line(f"br i1 {fine}, label %{done}, label %leave, !prof !0")
+        self.needs_leave = True
+        return self.block
+
+    def _call(self, op: Op) -> None:
+        assert op.result is not None
+        is_rare = op.code == "call_if"
+        helper, *values = op.args[2:] if is_rare else op.args
+        slow, done, before = self.fresh("slow"), self.fresh("done"), self.block
+        if is_rare:
+            self.line(f"br i1 {self.value(op.args[0])}, label %{slow}, label %{done}, !prof !1")
+            self.label(slow)
+        self.store_place()
+        assert callable(helper) and len(values) <= MAX_ARGUMENTS
+        padded = [*map(self.value, values), *["0"] * MAX_ARGUMENTS][:MAX_ARGUMENTS]
+        name = helper_name(helper)
+        self.helpers.add(name)
+        arguments = ", ".join(f"i64 {v}" for v in [helper_number(name), len(values), *padded])
+        result = self.assign(f"call i64 {self.get_pointer(layout.CALL)}({arguments})")
+        last = self._leave_if_raised(done)
+        self.label(done)
+        if is_rare:
+            otherwise = self.value(op.args[1])
+            self.line(f"%v{op.result.number} = phi i64 [ {otherwise}, %{before} ], [ {result}, %{last} ]")
+        else:
+            self.line(f"%v{op.result.number} = phi i64 [ {result}, %{last} ]")

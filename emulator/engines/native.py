@@ -1,0 +1,139 @@
+"""Handlers as machine code: the only file that knows llvmlite.
+
+The instruction set is compiled in groups, one module each (a file of the ISA in one mode), when an
+instruction of the group is first met, and kept in the object cache under a key that covers everything the
+code depends on: the sources that generate it, LLVM's version, and the processor of this host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+import emulator
+from emulator.engines import object_cache
+from emulator.engines.llvm_source import handler_name, helper_number, is_direct_branch, print_module
+from emulator.engines.object_cache import Compiled
+from emulator.isa.decode import ILLEGAL, Form, forms, instructions
+from emulator.isa.values import Helper
+
+#: What the code generator is made of.
+_SOURCES = ("isa/*.py", "engines/layout.py", "engines/llvm_source.py", "engines/native.py", "cpu/state.py")
+COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_miss", "h_page_end")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Forms that are compiled together."""
+
+    section: str
+    is64: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.section}{'' if self.is64 else '32'}.o"
+
+    def forms(self) -> list[Form]:
+        rows = [row for row in instructions() if row.section == self.section]
+        if self.section == "branch":
+            rows.append(ILLEGAL)
+        return [form for row in rows for form in forms(row, self.is64)]
+
+
+def group_of(form: Form) -> Group:
+    """Return the group a form is compiled in."""
+    row = form.instruction
+    return Group("branch" if row is ILLEGAL else row.section, form.is64)
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """A compiled group: addresses of its functions by symbol, and what its code calls by number.
+
+    `kept_alive` owns the code.
+    """
+
+    addresses: dict[str, int]
+    helpers: dict[int, Helper]
+    enter: int
+    kept_alive: Any
+
+
+@cache
+def handlers(group: Group) -> Handlers:
+    """Return the handlers of `group`, compiling them unless the cache has them."""
+    key = _key()
+    compiled = object_cache.fetch(group.name, key)
+    if compiled is None:
+        compiled = _compile(group)
+        object_cache.keep(group.name, key, compiled)
+    return _link(group, compiled)
+
+
+def _symbols(group: Group) -> list[str]:
+    names = list(COMMON)
+    for form in group.forms():
+        names.append(handler_name(form))
+        if is_direct_branch(form):
+            names.append(handler_name(form, is_near=True))
+    return names
+
+
+@cache
+def _key() -> str:
+    """Digest everything that the object code depends on."""
+    digest = hashlib.sha256()
+    root = Path(emulator.__file__).parent
+    for pattern in _SOURCES:
+        for path in sorted(root.glob(pattern)):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    host = (llvmlite.__version__, llvm.get_default_triple(), llvm.get_host_cpu_name())
+    digest.update(repr((*host, llvm.get_host_cpu_features().flatten())).encode())
+    return digest.hexdigest()
+
+
+@cache
+def _start_llvm() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+def _target_machine() -> Any:
+    _start_llvm()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+    )
+
+
+def _compile(group: Group) -> Compiled:
+    machine = _target_machine()
+    helpers: set[str] = set()
+    module = llvm.parse_assembly(print_module(group.forms(), helpers))
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return Compiled(machine.emit_object(module), tuple(sorted(helpers)))
+
+
+def _link(group: Group, compiled: Compiled) -> Handlers:
+    empty = llvm.parse_assembly("")
+    engine = llvm.create_mcjit_compiler(empty, _target_machine())
+    object_file = llvm.ObjectFileRef.from_data(compiled.object_code)
+    engine.add_object_file(object_file)
+    engine.finalize_object()
+    addresses = {name: engine.get_function_address(name) for name in _symbols(group)}
+    helpers = {helper_number(name): _resolve(name) for name in compiled.helpers}
+    return Handlers(addresses, helpers, engine.get_function_address("enter"), (engine, object_file, empty))
+
+
+def _resolve(name: str) -> Helper:
+    module, _, function = name.partition(":")
+    helper: Helper = getattr(import_module(module), function)
+    return helper

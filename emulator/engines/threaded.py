@@ -1,0 +1,353 @@
+"""The threaded engine: predecoded records, each executed by a native handler that tail-calls the next one's.
+
+A code page is 1,024 records (engines/layout) for the words of a 4 KB page, and one more whose handler goes
+on in the next page.  It belongs to an effective page, a real page and a mode.  A record is born with the
+handler `decode`, which comes back here; a breakpoint is the handler `breakpoint`; forgetting a page is
+writing `decode` again.
+
+Native code comes to Python for what it cannot do itself: a load or store whose page is not in the TLB, a
+helper, a jump whose target is not in the jump table.  An exception in such a callback is kept, the handler
+leaves with pc and icount as before its instruction, and `_execute` raises it again.
+
+Tags in the TLB and keys in the jump table carry the MSR bits translation depends on, so an interrupt's
+change of context costs nothing; a new `mmu.generation` empties both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emulator.cpu.exits import Exit, ExitKind, Leave
+from emulator.cpu.mmu import Access
+from emulator.cpu.processor import Processor
+from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
+from emulator.engines import layout, native
+from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
+from emulator.engines.llvm_source import handler_name, is_direct_branch
+from emulator.engines.run import run
+from emulator.isa import storage
+from emulator.isa.decode import Decoded, decode
+from emulator.isa.values import Helper
+
+_PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
+_WORDS_PER_RECORD = RECORD_SIZE // 8
+_LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+_STORE = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+_CALL = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 7)
+_LOOKUP = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)
+_ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 5)
+
+#: Code pages kept before all are dropped: 33 MB of records.
+MAX_CODE_PAGES = 1024
+#: After one of these nothing follows in line.
+_ENDS_LINE = frozenset({"b", "rfid", "illegal"})
+
+
+@dataclass(slots=True, eq=False)
+class CodePage:
+    """Records of one page.  `words` never changes its size, so `address` stays."""
+
+    start: int
+    real: int
+    is64: bool
+    words: array[int]
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a word becomes in a record, wherever it lies; `near_handler` only for a direct branch."""
+
+    handler: int
+    immediate: int
+    slots: int
+    near_handler: int
+    is_relative: bool
+    ends_line: bool
+
+
+class ThreadedEngine:
+    """Executes one processor's instructions."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+        self._words = processor.state.words
+        common = native.handlers(native.Group("branch", True))
+        self._decode_handler = common.addresses["h_decode"]
+        self._breakpoint_handler = common.addresses["h_breakpoint"]
+        self._page_end_handler = common.addresses["h_page_end"]
+        self._enter = _ENTER(common.enter)
+        self._helpers: dict[int, Helper] = {}
+        self._groups: set[native.Group] = set()
+        self._prepared: tuple[dict[int, Prepared], dict[int, Prepared]] = ({}, {})
+        self._pages: dict[tuple[int, int, bool], CodePage] = {}
+        self._pages_of_real: dict[int, list[CodePage]] = {}
+        self._pages_of_start: dict[int, list[CodePage]] = {}
+        self._fetches: dict[int, CodePage] = {}
+        self._breakpoints: frozenset[int] = frozenset()
+        self._generation = -1
+        self._is64 = True
+        self._raised: BaseException | None = None
+        self._tlb = array("Q", [layout.NO_TAG]) * (layout.TLB_ENTRIES * layout.TLB_ENTRY_SIZE // 8)
+        self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
+        self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
+        processor.invalidate_code = self.invalidate
+        self._connect()
+
+    def run(self, limit: int) -> Exit | None:
+        """Complete at most `limit` instructions (emulator.cpu.processor.Engine)."""
+        return run(self._processor, self._execute, limit)
+
+    def invalidate(self, real: int, length: int) -> None:
+        """Forget the records decoded from real addresses [real, real + length)."""
+        if length > PAGE * len(self._pages_of_real):
+            touched = [page for page in self._pages_of_real if page + PAGE > real and page < real + length]
+        else:
+            touched = list(range(real & -PAGE, real + length, PAGE))
+        for page in touched:
+            first = max(real - page, 0) // 4
+            last = min(real + length - page + 3, PAGE) // 4
+            for code in self._pages_of_real.get(page, ()):
+                self._forget(code, first, last)
+
+    def flush_translations(self) -> None:
+        """Forget every cached translation."""
+        self._generation = -1
+
+    def set_breakpoints(self, addresses: frozenset[int]) -> None:
+        """Stop before an instruction at any of these addresses, except the first of a run."""
+        changed = addresses ^ self._breakpoints
+        self._breakpoints = addresses
+        for address in changed:
+            for code in self._pages_of_start.get(address & -PAGE, ()):
+                index = (address & PAGE - 1) >> 2
+                self._forget(code, index, index + 1)
+
+    # Running.
+
+    def _connect(self) -> None:
+        """Write the addresses native code needs into the state block."""
+        words = self._words
+        for index, callback in zip(
+            (layout.LOAD, layout.STORE, layout.CALL, layout.LOOKUP), self._callbacks, strict=True
+        ):
+            words[index] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        words[layout.JUMPS] = self._jumps.buffer_info()[0]
+
+    def _execute(self, count: int, is_first: bool) -> bool:
+        """Run `count` instructions; True: fewer, since the context changed."""
+        words = self._words
+        end = words[layout.END] = words[_ICOUNT] + count
+        tag = self._use_context()
+        state_address, tlb_address = self._processor.state.address, self._tlb.buffer_info()[0]
+        while (left := end - words[_ICOUNT]) > 0:
+            pc = words[_PC]
+            code = self._page(pc)
+            index = (pc & PAGE - 1) >> 2
+            stepped_over = is_first and pc in self._breakpoints
+            if stepped_over:
+                self._decode_line(code, index, 1, ignore_breakpoints=True)
+                left = 1
+            is_first = False
+            words[layout.END] = words[_ICOUNT] + left
+            words[layout.REASON] = layout.REASON_NONE
+            self._enter(state_address, code.address + RECORD_SIZE * index, left, tlb_address, tag)
+            if stepped_over:
+                self._forget(code, index, index + 1)
+            match words[layout.REASON]:
+                case layout.REASON_NONE:
+                    if words[_ICOUNT] < words[layout.END]:
+                        return True
+                case layout.REASON_DECODE:
+                    pc = words[_PC]
+                    self._decode_line(self._page(pc), (pc & PAGE - 1) >> 2, RECORDS_PER_PAGE)
+                case layout.REASON_BREAKPOINT:
+                    raise Leave(ExitKind.BREAKPOINT, retry=True)
+                case _:
+                    self._raise_kept()
+        return False
+
+    def _raise_kept(self) -> None:
+        raised, self._raised = self._raised, None
+        assert raised is not None
+        raise raised
+
+    def _use_context(self) -> int:
+        """Drop cached translations that are stale, and return the tag of the present context."""
+        msr = self._words[INDEX["msr"]]
+        generation, is64 = self._processor.mmu.generation, bool(msr & MSR_SF)
+        if generation != self._generation:
+            self._generation = generation
+            ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
+            self._fetches.clear()
+            self._forget_jumps()
+        if is64 != self._is64:
+            self._is64 = is64
+            self._fetches.clear()
+            self._forget_jumps()
+        self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
+        translated = layout.TAG_TRANSLATED if msr & MSR_DR else 0
+        return translated | (layout.TAG_PROBLEM_STATE if msr & MSR_PR else 0)
+
+    # Code pages.
+
+    def _page(self, pc: int) -> CodePage:
+        """Return the code page of `pc`.  Raises Interrupt."""
+        key = pc & -PAGE | self._words[layout.JUMP_CONTEXT]
+        code = self._fetches.get(key)
+        if code is None:
+            real = self._processor.mmu.translate(pc, Access.FETCH) & -PAGE
+            identity = (pc & -PAGE, real, self._is64)
+            code = self._pages.get(identity) or self._new_page(identity)
+            self._fetches[key] = code
+        return code
+
+    def _new_page(self, identity: tuple[int, int, bool]) -> CodePage:
+        if len(self._pages) >= MAX_CODE_PAGES:
+            for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches):
+                kept.clear()
+            self._forget_jumps()
+        start, real, is64 = identity
+        words = array("Q", [0]) * (_WORDS_PER_RECORD * (RECORDS_PER_PAGE + 1))
+        words[3::_WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
+            "Q", [start + PAGE & (MASK64 if is64 else 0xFFFF_FFFF)]
+        )
+        words[_WORDS_PER_RECORD * RECORDS_PER_PAGE] = self._page_end_handler
+        code = CodePage(start, real, is64, words, words.buffer_info()[0])
+        self._forget(code, 0, RECORDS_PER_PAGE)
+        self._pages[identity] = code
+        self._pages_of_real.setdefault(real, []).append(code)
+        self._pages_of_start.setdefault(start, []).append(code)
+        return code
+
+    def _forget(self, code: CodePage, first: int, last: int) -> None:
+        """Make records [first, last) undecoded."""
+        handlers = array("Q", [self._decode_handler]) * (last - first)
+        code.words[_WORDS_PER_RECORD * first : _WORDS_PER_RECORD * last : _WORDS_PER_RECORD] = handlers
+
+    def _forget_jumps(self) -> None:
+        """Empty the jump table: 0 is no key of any entry but the first, and 4 is none of that."""
+        ctypes.memset(self._jumps.buffer_info()[0], 0, self._jumps.itemsize * len(self._jumps))
+        self._jumps[0] = 4
+
+    def _decode_line(
+        self, code: CodePage, first: int, count: int, *, ignore_breakpoints: bool = False
+    ) -> None:
+        """Decode up to `count` records from `first` on, until a jump or one already decoded."""
+        words, prepared = code.words, self._prepared[code.is64]
+        load = self._processor.memory.load
+        for index in range(first, min(first + count, RECORDS_PER_PAGE)):
+            at = _WORDS_PER_RECORD * index
+            if words[at] != self._decode_handler and index != first:
+                return
+            pc = code.start + 4 * index
+            if pc in self._breakpoints and not ignore_breakpoints:
+                words[at] = self._breakpoint_handler
+                continue
+            word = load(code.real + 4 * index, 4)
+            entry = prepared.get(word)
+            if entry is None:
+                entry = prepared[word] = self._prepare(decode(word, code.is64))
+            words[at + 2] = entry.slots
+            if entry.near_handler:
+                self._place_branch(code, at, pc, entry)
+            else:
+                words[at + 1] = entry.immediate
+                words[at] = entry.handler
+            if entry.ends_line:
+                return
+
+    def _place_branch(self, code: CodePage, at: int, pc: int, entry: Prepared) -> None:
+        """Write a direct branch: to a record if it stays in the page, else to an address."""
+        mask = MASK64 if code.is64 else 0xFFFF_FFFF
+        target = entry.immediate + (pc if entry.is_relative else 0) & mask
+        if target & -PAGE == code.start:
+            code.words[at + 1] = code.address + RECORD_SIZE * ((target & PAGE - 1) >> 2)
+            code.words[at] = entry.near_handler
+        else:
+            code.words[at + 1] = target
+            code.words[at] = entry.handler
+
+    def _prepare(self, decoded: Decoded) -> Prepared:
+        form = decoded.form
+        group = native.group_of(form)
+        handlers = native.handlers(group)
+        if group not in self._groups:
+            self._groups.add(group)
+            self._helpers.update(handlers.helpers)
+        slots = 0
+        for number, value in enumerate(decoded.slots):
+            slots |= value << 16 * number
+        near = handlers.addresses[handler_name(form, is_near=True)] if is_direct_branch(form) else 0
+        name = form.instruction.name
+        return Prepared(
+            handlers.addresses[handler_name(form)],
+            decoded.immediate,
+            slots,
+            near,
+            decoded.is_relative,
+            name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100),
+        )
+
+    # Callbacks.  None of them lets an exception into native code.
+
+    def _load(self, address: int, size: int) -> int:
+        def load() -> int:
+            value = storage.load(self._processor, address, size)
+            self._fill(address, Access.LOAD)
+            return value
+
+        return self._guarded(load)
+
+    def _store(self, address: int, size: int, value: int) -> None:
+        def store() -> int:
+            storage.store(self._processor, address, size, value)
+            self._fill(address, Access.STORE)
+            return 0
+
+        self._guarded(store)
+
+    def _call(self, number: int, count: int, *arguments: int) -> int:
+        return self._guarded(lambda: self._helpers[number](self._processor, *arguments[:count]) & MASK64)
+
+    def _lookup(self, address: int) -> int:
+        return self._guarded(lambda: self._record_at(address))
+
+    def _guarded(self, action: Callable[[], int]) -> int:
+        try:
+            return action()
+        except BaseException as error:
+            self._raised = error
+            self._words[layout.REASON] = layout.REASON_RAISED
+            return 0
+
+    def _record_at(self, address: int) -> int:
+        """Return the address of the record of `address`, and remember it in the jump table."""
+        code = self._page(address)
+        record = code.address + RECORD_SIZE * ((address & PAGE - 1) >> 2)
+        entry = 2 * (address >> 2 & layout.JUMP_ENTRIES - 1)
+        self._jumps[entry] = address | self._words[layout.JUMP_CONTEXT]
+        self._jumps[entry + 1] = record
+        return record
+
+    def _fill(self, address: int, access: Access) -> None:
+        """Remember where `address`, which has just been accessed, lies, if it is plain RAM."""
+        processor = self._processor
+        if processor.mmu.is_watched(address):
+            return
+        real = processor.mmu.translate(address, access) & -PAGE
+        if not processor.memory.is_ram(real, PAGE):
+            return
+        msr = self._words[INDEX["msr"]]
+        page = address & -PAGE
+        tag = page | (layout.TAG_TRANSLATED if msr & MSR_DR else 0)
+        tag |= layout.TAG_PROBLEM_STATE if msr & MSR_PR else 0
+        entry = (address >> 12 & layout.TLB_ENTRIES - 1) * (layout.TLB_ENTRY_SIZE // 8)
+        this, other = (entry + 1, entry) if access is Access.STORE else (entry, entry + 1)
+        if self._tlb[other] != tag:
+            self._tlb[other] = layout.NO_TAG
+        self._tlb[this] = tag
+        self._tlb[entry + 2] = processor.memory.address + real - page & MASK64
