@@ -259,6 +259,9 @@ class EmulatorTarget:
             ) from error
 
     async def monitor(self, command: str) -> str:
+        return (await self._answer(command)).rstrip() + "\n"
+
+    async def _answer(self, command: str) -> str:
         machine = self._machine
         match command.split():
             case [] | ["help"]:

@@ -181,25 +181,35 @@ class Machine:
         return Exit(ExitKind.BUDGET)
 
     def step(self, *, resume: bool = True) -> Exit:
-        """Complete one instruction; BUDGET unless something else came up.
+        """Complete one instruction or take one interrupt; BUDGET unless something else came up.
 
         An idle guest's instruction counts like any other, and no idle time passes.
         """
+        state = self.state
+        if self._take_interrupt():
+            return Exit(ExitKind.BUDGET)
+        if state.pc in self.breakpoints and not resume:
+            return Exit(ExitKind.BREAKPOINT)
+        start = state.icount
         while True:
-            exit_ = self.run(1, resume=resume)
+            exit_ = self.engine.run(1)
+            if exit_ is None or (exit_.kind is ExitKind.IDLE and exit_.instructions):
+                return Exit(ExitKind.BUDGET, state.icount - start)
+            # An IDLE exit with nothing done is a device that makes the guest wait: it gets its chance again.
             if exit_.kind is not ExitKind.IDLE:
                 return exit_
-            if exit_.instructions:
-                return Exit(ExitKind.BUDGET, exit_.instructions)
 
-    def _take_interrupt(self) -> None:
-        """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in."""
+    def _take_interrupt(self) -> bool:
+        """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in; say if so."""
         if not self.state.msr & MSR_EE:
-            return
+            return False
         if self.external_interrupt:
             deliver(self.state, Interrupt(Vector.EXTERNAL))
         elif self.timers.is_decrementer_pending():
             deliver(self.state, Interrupt(Vector.DECREMENTER))
+        else:
+            return False
+        return True
 
     # Debugging -------------------------------------------------------------------------------------------
 
