@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 
 import trio
 
@@ -42,20 +42,18 @@ log = logging.getLogger("thinwire")
 JoinedSpec = Endpoint | Output | LogFile | Exec
 
 
-async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery, stack: AsyncExitStack) -> str:
-    """Join `port` to what `spec` names; sockets and terminals last as long as `stack`. Raises LineError."""
+async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery) -> str:
+    """Join `port` to what `spec` names; returns its place. Raises LineError."""
     match spec:
         case Listen() | ListenUnix():
-            return await accept_clients(spec, lambda sock: _serve_client(port, sock), nursery, stack)
+            return await accept_clients(spec, lambda sock: _serve_client(port, sock), nursery)
         case ConnectUnix(path):
             nursery.start_soon(_keep_connected, port, lambda: connect_unix(path), str(spec))
         case Connect(host, number):
             nursery.start_soon(_keep_connected, port, lambda: _connect_tcp(host, number), str(spec))
         case Pty(link):
-            master, name = stack.enter_context(open_pty(link))
-            copy = os.dup(master)
-            nursery.start_soon(_serve_descriptors, port, copy, copy, name)
-            return name if link is None else f"{link} ({name})"
+            place: str = await nursery.start(_serve_terminal, port, link)
+            return place
         case Stdio():
             source, sink = descriptors.reopen(0, os.O_RDONLY), descriptors.reopen(1, os.O_WRONLY)
             nursery.start_soon(_serve_descriptors, port, source, sink, "stdio")
@@ -80,7 +78,7 @@ async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery, stack: Async
     return str(spec)
 
 
-async def watch(port: Port, spec: Listen | ListenUnix, nursery: trio.Nursery, stack: AsyncExitStack) -> str:
+async def watch(port: Port, spec: Listen | ListenUnix, nursery: trio.Nursery) -> str:
     """Let any number of clients see the channel's output; what they type goes nowhere. Raises LineError."""
 
     async def serve(sock: trio.socket.SocketType) -> None:
@@ -90,16 +88,15 @@ async def watch(port: Port, spec: Listen | ListenUnix, nursery: trio.Nursery, st
         finally:
             descriptors.close(descriptor)
 
-    return await accept_clients(spec, serve, nursery, stack)
+    return await accept_clients(spec, serve, nursery)
 
 
 async def accept_clients(
     spec: Listen | ListenUnix,
     serve: Callable[[trio.socket.SocketType], Awaitable[None]],
     nursery: trio.Nursery,
-    stack: AsyncExitStack,
 ) -> str:
-    """Listen and run `serve` for every connection; returns where. Raises LineError."""
+    """Listen and run `serve` for every connection, until `nursery` ends; returns where. Raises LineError."""
     match spec:
         case Listen(host, number):
             try:
@@ -111,14 +108,18 @@ async def accept_clients(
         case ListenUnix(path):
             listener = listen_unix(path)
             place = path
-            stack.callback(_unlink, path)
-    stack.callback(listener.close)
 
     async def accept() -> None:
-        async with trio.open_nursery() as clients:
-            while True:
-                sock, _ = await listener.accept()
-                clients.start_soon(serve, sock)
+        try:
+            async with trio.open_nursery() as clients:
+                while True:
+                    sock, _ = await listener.accept()
+                    clients.start_soon(serve, sock)
+        finally:
+            listener.close()
+            if isinstance(spec, ListenUnix):
+                with suppress(OSError):
+                    os.unlink(spec.path)
 
     nursery.start_soon(accept)
     return place
@@ -191,6 +192,14 @@ async def _serve_descriptors(port: Port, source: int, sink: int, name: str) -> N
     await client.run()
 
 
+async def _serve_terminal(port: Port, link: str | None, *, task_status: trio.TaskStatus[str]) -> None:
+    """Join a channel to a pseudo terminal that lasts as long as we do."""
+    with open_pty(link) as (master, name):
+        task_status.started(name if link is None else f"{link} ({name})")
+        copy = os.dup(master)
+        await _serve_descriptors(port, copy, copy, name)
+
+
 async def _keep_connected(port: Port, connect: Callable[[], Awaitable[int]], name: str) -> None:
     """Connect to a server and join it to the channel, again and again."""
     while True:
@@ -236,8 +245,3 @@ async def _serve_command(port: Port, command: str) -> None:
         with its:
             done = await trio.run_process(["/bin/sh", "-c", command], stdin=its, stdout=its, check=False)
         log.warning("channel %d: %r ended with status %d", port.number, command, done.returncode)
-
-
-def _unlink(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)

@@ -63,6 +63,23 @@ class Port:
         self._observed = trio.Event()
         self._observers_wait = False
 
+    def status(self) -> dict[str, object]:
+        """Who is here and what is queued, as plain values; sizes in bytes."""
+        channel = self.channel
+        return {
+            "places": self.places,
+            "writer": self.holder.name if self.holder else None,
+            "clients": self.clients,
+            "observers": len(channel.observers),
+            "received": channel.received,
+            "sent": channel.sent,
+            "queued_in": channel.incoming.size,
+            "queued_out": channel.outgoing.size,
+            "held_reads": len(channel.held_reads),
+            "withheld_acks": len(channel.withheld_acks),
+            "dropped": channel.dropped,
+        }
+
     # Attaching
 
     def attach(self, holder: Holder, *, take: bool = False) -> None:

@@ -1,68 +1,150 @@
-"""The `thinwire` command, as the original servers were called: thinwire [OPTIONS] VICTIM SPEC...
+"""The `thinwire`, `thinwire2` and `thinwire3` commands, called as the original servers are.
+
+    thinwire [-verbose] [-debug] [-hw] [-s S1 S2] VICTIM SPEC...
 
 The name of the program chooses the protocol, as it did: `thinwire` speaks frames from the first byte,
-`thinwire2` and `thinwire3` wait for the sentinel; `--protocol` overrules the name. What a specification means
-is in `endpoints`; in addition a bare port number listens on the loopback address unless `--bind` names
-another.
+`thinwire2` and `thinwire3` wait for the sentinel. VICTIM is HOST:PORT, a Unix socket or a serial device. A
+SPEC is a port number, `:` for the next set of eight channels, stdin, stdout or stderr. K42's own wrapper
+scripts run unchanged.
+
+Everything that `endpoints` and `arguments` know is understood too: `--protocol 3` overrules the name,
+`--capture FILE` records, `--control PATH` opens a control socket. Ports listen on the loopback address unless
+`--bind` says otherwise. The originals' exit status is kept: 255 after the victim's '$', 0 after an interrupt.
 """
 
 import argparse
 import logging
+import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import trio
 
-from thinwire.endpoints import EndpointError, assign_channels, parse_endpoint
-from thinwire.line import LineError
-from thinwire.mux import Protocol, Rules
+from thinwire import arguments as options
+from thinwire.control import open_control
+from thinwire.endpoints import (
+    LOOPBACK,
+    ChannelSpec,
+    Device,
+    Endpoint,
+    EndpointError,
+    assign_channels,
+    parse_endpoint,
+)
+from thinwire.line import LineError, causes
+from thinwire.mux import Protocol
+from thinwire.serial_line import SPEEDS
 from thinwire.server import Options, ServeError, Server, serve
+from thinwire.transfers import Transfers
 
 TERMINATED = 255
 """The originals leave with exit(-1) when the victim says '$'."""
 
+PROTOCOLS = {"thinwire": Protocol.V1, "thinwire2": Protocol.V2, "thinwire3": Protocol.V3}
 
-def main(arguments: Sequence[str] | None = None) -> None:
+
+def main(words: Sequence[str] | None = None) -> None:
     """Console script: run until interrupted or the victim's end, and exit with the original's status."""
-    sys.exit(run(Path(sys.argv[0]).name, sys.argv[1:] if arguments is None else arguments))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that links and sockets are cleaned up
+    sys.exit(run(Path(sys.argv[0]).name, sys.argv[1:] if words is None else words))
 
 
-def run(program: str, arguments: Sequence[str]) -> int:
+def run(program: str, words: Sequence[str]) -> int:
     """The whole program; returns its exit status."""
-    parser = argparse.ArgumentParser(program)
-    parser.add_argument("--protocol", choices=[p.value for p in Protocol], default="auto")
-    parser.add_argument("-verbose", action="store_true")
-    parser.add_argument("victim")
-    parser.add_argument("specs", nargs="+")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING, format=f"{program}: %(message)s"
-    )
+    given = _parser(program).parse_args(words)
+    level = logging.DEBUG if given.debug else logging.INFO if given.verbose else logging.WARNING
+    logging.basicConfig(level=level, format=f"{program}: %(message)s", stream=sys.stdout)
+    protocol = next((p for name, p in reversed(PROTOCOLS.items()) if name in program), Protocol.V3)
     try:
-        line = parse_endpoint(options.victim)
-        channels = assign_channels(options.specs)
+        speeds = _speed(given.s[0]), _speed(given.s[1])
+        line = _parse_victim(given.victim)
+        channels = assign_channels([_modern(spec) for spec in given.specs], bind=given.bind)
+        chosen = options.choose(given, protocol=protocol, speeds=speeds, replay=False, end_on_exit=True)
+        _warn_if_open(program, given.bind)
+        return TERMINATED if trio.run(_serve, program, line, channels, chosen, given) else 0
     except EndpointError as error:
-        print(f"{program}: {error}", file=sys.stderr)
-        return 2
+        return _fail(program, error)
+    except BaseExceptionGroup as group:
+        reasons = causes(group, (LineError, ServeError, KeyboardInterrupt))
+        if isinstance(reasons[0], KeyboardInterrupt):
+            return 0
+        return _fail(program, reasons[0])
+    except LineError as error:
+        return _fail(program, error)
+    except KeyboardInterrupt:
+        return 0
 
-    async def serve_until_end() -> bool:
-        async with trio.open_nursery() as nursery:
-            rules = Rules(protocol=Protocol(options.protocol))
-            choices = Options(rules, replay=False, end_on_exit=True)
-            server: Server = await nursery.start(serve, line, channels, choices)
-            for number, port in sorted(server.ports.items()):
-                print(f"{program}: channel {number}: {', '.join(port.places)}", flush=True)
-            print(f"{program}: line: {server.place}", flush=True)
-        return server.ended.is_set()
 
-    status = 0
-    try:
-        if trio.run(serve_until_end):
-            status = TERMINATED
-    except* (ServeError, LineError) as group:
-        print(f"{program}: {group.exceptions[0]}", file=sys.stderr)
-        status = 2
-    except* KeyboardInterrupt:
-        pass
-    return status
+async def _serve(
+    program: str, line: Endpoint, channels: dict[int, ChannelSpec], chosen: Options, given: argparse.Namespace
+) -> bool:
+    """Run the server; returns whether the victim has said '$'."""
+
+    async def start(*, task_status: trio.TaskStatus[Server]) -> None:
+        await serve(line, channels, chosen, task_status=task_status)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        server: Server = await nursery.start(start)
+        if given.verbose or given.debug:
+            server.mux.watch = Transfers(sys.stderr).show
+        if given.control:
+            await open_control(server, given.control, nursery)
+        for number, port in sorted(server.ports.items()):
+            print(f"{program}: channel {number} on {', '.join(port.places)}.")
+        print(f"{program}: victim {server.place}.", flush=True)
+    return server.ended.is_set()
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        program,
+        description="Multiplex the channels of a K42 victim over its one line.",
+        epilog="A SPEC is PORT, HOST:PORT, stdin, stdout, stderr, listen-unix:PATH, unix:PATH, pty[:LINK], "
+        "log:FILE, exec:COMMAND, or : for the next set of 8.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-verbose", action="store_true", help="print every transfer")
+    parser.add_argument("-debug", action="store_true", help="print what the server does as well")
+    parser.add_argument("-hw", dest="hw", action="store_true", help="as --hw")
+    parser.add_argument(
+        "-s",
+        nargs=2,
+        default=["9600", "115200"],
+        metavar=("S1", "S2"),
+        help="speeds before and after the handshake",
+    )
+    options.add_arguments(parser)
+    parser.add_argument("--control", metavar="PATH", help="serve a control socket")
+    parser.add_argument("victim", metavar="VICTIM", help="HOST:PORT, a Unix socket, a serial device")
+    parser.add_argument("specs", metavar="SPEC", nargs="+", help="what channel 0, 1, ... is joined to")
+    return parser
+
+
+def _parse_victim(text: str) -> Endpoint:
+    """As the originals: whatever has no colon is a path, and the file system knows of what."""
+    return Device(text) if ":" not in text and text not in ("pty", "stdio") else parse_endpoint(text)
+
+
+def _modern(spec: str) -> str:
+    """A port number may be written as in C: 0x836."""
+    return str(int(spec, 16)) if re.fullmatch(r"0[xX][0-9a-fA-F]+", spec) else spec
+
+
+def _speed(text: str) -> int:
+    if not text.isdigit() or int(text) not in SPEEDS:
+        known = " ".join(str(speed) for speed in SPEEDS)
+        raise EndpointError(f"-s {text}: no such speed; there are {known}")
+    return int(text)
+
+
+def _warn_if_open(program: str, bind: str) -> None:
+    if bind not in (LOOPBACK, "localhost", "::1"):
+        print(f"{program}: warning: anybody who can reach {bind} can use the channels", file=sys.stderr)
+
+
+def _fail(program: str, reason: BaseException) -> int:
+    print(f"{program}: {reason}", file=sys.stderr)
+    return 2

@@ -27,6 +27,24 @@ class LineError(Exception):
     """The line cannot be had, and trying again will not help; the message is for the user."""
 
 
+def causes(
+    group: BaseExceptionGroup[BaseException], expected: tuple[type[BaseException], ...]
+) -> list[BaseException]:
+    """The single errors in a nursery's group. Raises those that are not `expected`."""
+    found, others = group.split(expected)
+    if others is not None:
+        raise others
+    flat: list[BaseException] = []
+    pending: list[BaseException] = [found] if found is not None else []
+    while pending:
+        error = pending.pop()
+        if isinstance(error, BaseExceptionGroup):
+            pending += reversed(error.exceptions)
+        else:
+            flat.append(error)
+    return flat
+
+
 class LineReset(Exception):
     """The line is still there, but the target began anew: whatever was under way is void."""
 

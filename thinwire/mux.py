@@ -158,6 +158,16 @@ class Channel:
     dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What a watcher is told: bytes from the victim to a client or back, or the mask of a select."""
+
+    channel: int
+    to_client: bool
+    data: bytes
+    mask: int | None = None
+
+
 def _pull_nothing(channel: int) -> None:
     """For owners whose clients push their input themselves."""
 
@@ -181,6 +191,8 @@ class Mux:
         self.restarts = 0
         self.discarded = 0
         """Bytes written to channels that do not exist, or in frames that never became whole."""
+        self.watch: Callable[[Transfer], None] | None = None
+        """Called with every transfer, if set."""
         self._pull = pull
         self._line_is_up = False
         self._decoder = Decoder()
@@ -424,6 +436,8 @@ class Mux:
     # Requests
 
     def _write(self, number: int, data: bytes, acked: bool) -> None:
+        if self.watch:
+            self.watch(Transfer(number, True, data))
         channel = self.channels.get(number)
         if channel is None:
             self.discarded += len(data)
@@ -465,6 +479,8 @@ class Mux:
         while channel.held_reads and channel.incoming:
             was_full = channel.incoming.size >= self.rules.input_limit
             data = channel.incoming.take(channel.held_reads.popleft())
+            if self.watch:
+                self.watch(Transfer(channel.number, False, data))
             if was_full and channel.incoming.size < self.rules.input_limit:
                 self.relieved.add(channel.number)
             self._replies.append(read_reply(channel.number, data))
@@ -481,6 +497,8 @@ class Mux:
                 self._pull(channel.number)
             if channel.incoming:
                 mask |= 1 << place
+        if self.watch:
+            self.watch(Transfer(base, True, b"", mask))
         if nibbles:
             self._replies.append(nibble_reply(base, mask, lossy=self.rules.lossy_nibbles))
         else:

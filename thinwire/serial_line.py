@@ -46,6 +46,11 @@ from thinwire.line import DescriptorLine, LineError, LineReset, LineState, Silen
 
 log = logging.getLogger("thinwire")
 
+SPEEDS = (
+    *(50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400),
+    *(4800, 9600, 19200, 38400, 57600, 115200, 230400),
+)
+"""The speeds that the original servers can be told."""
 SETTLE = 1.0
 """Seconds for the victim to switch its UART between the echoes; the originals sleep as long."""
 SIGNAL_DEADLINE = 5.0

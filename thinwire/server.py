@@ -11,7 +11,6 @@ client that reads promptly has the bytes before the victim hears that they are w
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -112,6 +111,24 @@ class Server:
         port = self.ports[number]
         await port.wait_for_room()
         port.typed(data)
+
+    def status(self) -> dict[str, object]:
+        """Everything there is to see, as plain values that JSON can hold."""
+        mux = self.mux
+        return {
+            "line": {
+                "place": self.place,
+                "open": self.is_line_open,
+                "phase": mux.phase.value,
+                "signals": self.line_state(),
+                "lives": self.line_lives,
+                "frames": mux.frames,
+                "strays": mux.strays,
+                "restarts": mux.restarts,
+                "discarded": mux.discarded,
+            },
+            "channels": {str(number): port.status() for number, port in sorted(self.ports.items())},
+        }
 
     def line_state(self) -> LineState:
         """The line's speed and signals, if it is open and has any."""
@@ -252,30 +269,23 @@ async def serve(
     for number in channels:
         server.ports[number] = Port(mux, number, server.send)
         server.ports[number].replays = options.replay and number == CONSOLE
-    async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(open_source(line, options.manners))
+    async with open_source(line, options.manners) as source, trio.open_nursery() as nursery:
         server.place = source.place
-        nursery = await stack.enter_async_context(trio.open_nursery())
         for number, spec in channels.items():
-            place = await _open_channel(server, nursery, stack, number, spec, openers or {})
+            place = await _join(server, number, spec, openers or {}, nursery)
             server.ports[number].places.append(place)
         for number, watched in options.observe:
             if number not in server.ports:
                 raise ServeError(f"there is no channel {number} to observe")
-            place = await watch(server.ports[number], watched, nursery, stack)
+            place = await watch(server.ports[number], watched, nursery)
             server.ports[number].places.append(f"{place} (read only)")
         task_status.started(server)
         await server.run_line(source.open, reopens=source.reopens)
         nursery.cancel_scope.cancel()
 
 
-async def _open_channel(
-    server: Server,
-    nursery: trio.Nursery,
-    stack: AsyncExitStack,
-    number: int,
-    spec: AnyChannel,
-    openers: Mapping[str, Opener],
+async def _join(
+    server: Server, number: int, spec: AnyChannel, openers: Mapping[str, Opener], nursery: trio.Nursery
 ) -> str:
     match spec:
         case InProcess(name):
@@ -284,4 +294,4 @@ async def _open_channel(
             place: str = await nursery.start(openers[word], rest, server, number)
             return place
         case _:
-            return await join(server.ports[number], spec, nursery, stack)
+            return await join(server.ports[number], spec, nursery)

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from thinwire.endpoints import Endpoint
+from thinwire import control
+from thinwire.endpoints import Control, Endpoint
 from thinwire.line import Line
 from thinwire.sources import StreamFactory, open_source
 
@@ -62,8 +63,15 @@ class LineStream(trio.abc.Stream):
 async def open_streams(endpoint: Endpoint) -> AsyncIterator[tuple[str, StreamFactory]]:
     """Prepare `endpoint`; gives its place, for people, and the function that connects.
 
-    Raises LineError when that cannot work.
+    Raises LineError when that cannot work; connecting through a control socket raises ControlError.
     """
+    if isinstance(endpoint, Control):
+
+        async def attach() -> trio.abc.Stream:
+            return await control.attach(endpoint.path, endpoint.channel)
+
+        yield str(endpoint), attach
+        return
     async with open_source(endpoint) as source, trio.open_nursery() as nursery:
 
         async def connect() -> trio.abc.Stream:

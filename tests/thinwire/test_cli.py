@@ -1,0 +1,164 @@
+"""The programs as K42's wrapper scripts call them."""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from thinwire.cli import run
+from thinwire.frames import Read, Write, encode
+from thinwire.handshake import SENTINEL
+from thinwire.mux import Transfer
+from thinwire.transfers import describe
+from thinwire.victim import Victim
+
+BIN = Path(sys.executable).parent
+
+
+class Output:
+    """A process's output, line by line."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
+        self.text = b""
+
+    async def until(self, wanted: bytes) -> None:
+        while wanted not in self.text:
+            data = await self._stream.receive_some()
+            assert data, self.text
+            self.text += bytes(data)
+
+
+def with_program(
+    program: str,
+    words: list[str],
+    script: Callable[[trio.SocketStream, trio.Process, Output], Awaitable[None]],
+    *,
+    status: int,
+) -> Output:
+    """Run a program against a victim of ours that the script plays."""
+    outputs = []
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            line = f"localhost:{listener.socket.getsockname()[1]}"
+            command = [str(BIN / program), *(line if word == "LINE" else word for word in words)]
+            async with listener:
+                process = await trio.lowlevel.open_process(command, stdout=-1, stderr=-1)
+                assert process.stdout is not None and process.stderr is not None
+                output = Output(process.stdout)
+                outputs.append(output)
+                try:
+                    async with await listener.accept() as stream, process.stdout, process.stderr:
+                        await script(stream, process, output)
+                        await process.wait()
+                        for rest in (process.stdout, process.stderr):
+                            output.text += b"".join([bytes(data) async for data in rest])
+                finally:
+                    process.kill()
+                    await process.wait()
+            assert process.returncode == status
+
+    trio.run(main)
+    return outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("program", "begins"), [("thinwire", b""), ("thinwire2", SENTINEL), ("thinwire3", SENTINEL)]
+)
+def test_the_name_chooses_the_protocol_and_the_victims_end_the_status(program: str, begins: bytes) -> None:
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        await stream.send_all(begins + encode(Write(1, b"x", True)))
+        assert await stream.receive_some() == b"A  !!"
+        await stream.send_all(b"$    ")
+
+    output = with_program(program, ["LINE", "0", ":", "0"], script, status=255)
+    assert b"received termination request" in output.text
+    assert output.text.count(b"on 127.0.0.1:") == 2
+
+
+def test_the_wrappers_channel_list_is_understood() -> None:
+    """thinwire_mambo.sh gives stdout and three sets, with -verbose and -debug."""
+
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        victim = Victim(stream)
+        await victim.start()
+        await victim.write(0, b"on the terminal\n")
+        await output.until(b"on the terminal\n")
+        assert await victim.read(0) == b""
+        await output.until(b"channel 17 on")
+        process.send_signal(signal.SIGINT)
+
+    specs = ["stdout", "0", "0", "0", "0", ":", "0", "0", ":", "0", "0", ":"]
+    words = ["-debug", "-verbose", "-s", "9600", "57600", "-hw", "LINE", *specs]
+    output = with_program("thinwire3", words, script, status=0)
+    assert b"00 > 0016 on the terminal.  |  6f 6e" in output.text
+
+
+def test_a_terminated_server_leaves_no_link_behind(tmp_path: Path) -> None:
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        await output.until(b"victim")
+        assert os.readlink(f"{tmp_path}/console").startswith("/dev/pts/")
+        process.send_signal(signal.SIGTERM)
+
+    with_program("thinwire3", ["LINE", f"pty:{tmp_path}/console"], script, status=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_victim_on_a_serial_device_or_socket_is_found_by_its_path(tmp_path: Path) -> None:
+    async def main() -> None:
+        with trio.fail_after(30):
+            path = f"{tmp_path}/a-path-longer-than-fourteen-characters"
+            sock = trio.socket.socket(trio.socket.AF_UNIX)
+            await sock.bind(path)
+            sock.listen(1)
+            process = await trio.lowlevel.open_process([str(BIN / "thinwire"), path, "0"], stdout=-1)
+            assert process.stdout is not None
+            connection, _ = await sock.accept()
+            sock.close()
+            async with trio.SocketStream(connection) as stream, process.stdout:
+                await stream.send_all(encode(Read(5, 10)))
+                assert await stream.receive_some() == b"5   %"
+                process.terminate()
+                await process.wait()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["localhost:1", "99999"], "'99999' is no port number"),
+        (["localhost:1", *["0"] * 96], "there are 95, 0 to 94"),
+        (["localhost:http", "0"], "'http' is no port number"),
+        (["-s", "9600", "123", "localhost:1", "0"], "-s 123: no such speed"),
+        (["localhost:1", "frobnicate:"], "no port number"),
+        (["no-such-host.invalid:1", "0"], "the host is not known"),
+        (["localhost:1", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0"),
+        (["localhost:1", "0", "--observe", "3=0"], "no channel 3 to observe"),
+    ],
+)
+def test_mistakes_are_named_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("thinwire3", words) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("thinwire3: ") and error.count("\n") == 1
+
+
+def test_an_open_port_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("thinwire3", ["--bind", "192.0.2.1", "localhost:1", "0"]) == 2
+    assert "warning: anybody who can reach 192.0.2.1" in capsys.readouterr().err
+
+
+def test_the_verbose_listing_is_the_originals() -> None:
+    assert describe(Transfer(1, True, b"a\0b\xff\n")) == ["01 > 0005 a.b..             |  61 00 62 ff 0a"]
+    assert describe(Transfer(8, True, b"", 5)) == ["   !(1) 05"]
+    long = describe(Transfer(0, False, bytes(range(0x41, 0x41 + 20))))
+    assert long[0] == "00 < 0020 ABCDEFGHIJKLMNOP  |  41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f 50"
+    assert long[1] == "          QRST              |  51 52 53 54"
