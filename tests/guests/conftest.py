@@ -16,7 +16,7 @@ from machine_line import MachineLine, machine_with_mini
 from emulator.config import MachineKind
 from emulator.guests import MINI
 
-MACHINES = ("qemu", "hardware", "mambo")
+MACHINES = ("qemu", *(kind.value for kind in MachineKind))
 
 
 @dataclass

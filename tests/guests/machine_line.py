@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from emulator import boot
 from emulator.config import MachineConfig, MachineKind
 from emulator.cpu.exits import ExitKind
+from emulator.devices.port import Port
 from emulator.guests import MINI
 from emulator.machine import Machine
 
@@ -14,8 +15,13 @@ from emulator.machine import Machine
 def machine_with_mini(kind: MachineKind, parameters: dict[str, str] | None = None) -> Machine:
     """A machine before its first instruction, with somebody at the other end of its line."""
     machine = Machine(MachineConfig(kind), boot.load_elf(str(MINI), parameters))
-    machine.wire.connected = True
+    line_port(machine).connected = True
     return machine
+
+
+def line_port(machine: Machine) -> Port:
+    """The port that thinwire runs over: a partition has nothing but its console."""
+    return machine.console if machine.config.kind is MachineKind.LPAR else machine.wire
 
 
 @dataclass
@@ -28,10 +34,10 @@ class MachineLine:
     end: int | None = None
 
     def exchange(self, data: bytes) -> bytes:
-        self.machine.wire.feed(data)
+        line_port(self.machine).feed(data)
         exit_ = self.machine.run_until(self.machine.now + self.slice)
         if exit_.kind is ExitKind.SHUTDOWN:
             self.end = exit_.detail
         else:
             assert exit_.kind is ExitKind.BUDGET, exit_
-        return self.machine.wire.drain()
+        return line_port(self.machine).drain()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from driven_guest import CONSOLE, GDB, PROMPT, Guest
+from machine_line import MachineLine
 
 TEXT = 0xC000_0000_0200_0000
 NOWHERE = 0x1234
@@ -139,3 +140,7 @@ def test_exit_says_goodbye_on_the_wire(guest: Guest, machine: str) -> None:
     guest.wait(lambda: guest.peer.exited, "the exit request")
     assert bytes(guest.peer.output[CONSOLE]).endswith(b"the kernel ends here\r\n")
     assert guest.peer.requests[-1] == ("$", 0, 0)
+    guest.settle()
+    guest.line.exchange(b"")
+    if machine == "mambo":
+        assert isinstance(guest.line, MachineLine) and guest.line.end == 0, "a simulator is told to end"

@@ -10,7 +10,11 @@ import struct
 
 import pytest
 from driven_guest import CONSOLE, GDB, Guest, packet
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+from machine_line import MachineLine, machine_with_mini
 
+from emulator.config import MachineKind
 from emulator.guests import MINI
 
 TRAP_WORD = bytes.fromhex("7fe00008")  # the compiled-in breakpoint, which is also what gdb plants
@@ -26,9 +30,24 @@ PC, MSR, LR = 512, 520, 532
 EE, SE, BE = 0x8000, 0x400, 0x200
 
 
+@pytest.fixture(scope="module", params=["qemu", "hardware"])
+def machine(request: pytest.FixtureRequest) -> str:
+    """The stub does not know over what kind of port it speaks: two machines are enough for it."""
+    return str(request.param)
+
+
 def symbols() -> dict[str, list[int]]:
     lines = (MINI.parent / "boot_image.map").read_text().splitlines()
     return {name: [int(n, 16) for n in numbers] for name, *numbers in (line.split() for line in lines)}
+
+
+def elf_symbol(name: str) -> int:
+    """A symbol that is local to its file, which the map leaves out."""
+    with MINI.open("rb") as stream:
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        (symbol,) = table.get_symbol_by_name(name)
+        return int(symbol["st_value"])
 
 
 def code(name: str) -> int:
@@ -221,6 +240,22 @@ def test_memory_reads(held: Guest) -> None:
     assert held.ask(b"m%X,7" % address) == b"mini> \0".hex().encode()
     assert held.ask(b"m0,0") == b"", "nothing asked, nothing refused"
     assert len(held.ask(b"m%x,3fe" % address)) == 2 * 1022
+
+
+def test_a_read_longer_than_the_buffer_runs_over_its_end() -> None:
+    """1022 bytes fit.  The damage is real: here it is only looked at where it begins."""
+    machine = machine_with_mini(MachineKind.HARDWARE)
+    guest = Guest(MachineLine(machine))
+    guest.boot()
+    guest.stop()
+    behind = elf_symbol("output") + 2048
+    prompt = symbols()["prompt"][0]
+    assert len(guest.ask(b"m%x,3fe" % prompt)) == 2044
+    before = machine.read_memory(behind, 2)
+    guest.offer(GDB, packet(b"m%x,3ff" % prompt))
+    guest.settle()
+    guest.line.exchange(b"")
+    assert machine.read_memory(behind, 2) != before
 
 
 @pytest.mark.parametrize("command", [b"m", b"m,", b"mx,4", b"m10", b"m10,", b"m10,x", b"m10;4"])

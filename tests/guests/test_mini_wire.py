@@ -22,7 +22,7 @@ BOOT_INFO = 0xC000_0000_0200_0000 - -(-BOOT_INFO_SIZE // 4096) * 4096
 WIRE_CHANNEL_OFFSET, WIRE_INIT = 0x11A, 0x11B
 
 
-@pytest.fixture(params=[MachineKind.HARDWARE, MachineKind.MAMBO], ids=lambda kind: kind.value)
+@pytest.fixture(params=MachineKind, ids=lambda kind: kind.value)
 def powered(request: pytest.FixtureRequest) -> Machine:
     """A machine of ours before its first instruction."""
     return machine_with_mini(request.param)

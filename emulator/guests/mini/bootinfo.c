@@ -3,6 +3,7 @@
 
 enum {
     MEMORY_SIZE = 0x28,
+    ON_HYPERVISOR = 0x118,
     WIRE_CHANNEL_OFFSET = 0x11a,
     WIRE_INIT = 0x11b,
     TIMEBASE_FREQUENCY = 0x360,
@@ -36,6 +37,11 @@ u64 bootinfo_timebase_frequency(void)
 u64 bootinfo_serial_address(void)
 {
     return doubleword(SERIAL_PORT_ADDRESS);
+}
+
+bool bootinfo_has_hypervisor(void)
+{
+    return bootinfo[ON_HYPERVISOR] != 0;
 }
 
 unsigned bootinfo_select_offset(void)

@@ -13,7 +13,7 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 /* main.c: the machine, decided once at entry */
-enum machine { HARDWARE, SIMOS, MAMBO };
+enum machine { HARDWARE, PARTITION, SIMOS, MAMBO };
 extern enum machine machine;
 _Noreturn void kernel_exit(void);
 _Noreturn void panic(const char *why);
@@ -24,6 +24,7 @@ void bootinfo_open(u8 *block);
 u64 bootinfo_memory_size(void);
 u64 bootinfo_timebase_frequency(void);
 u64 bootinfo_serial_address(void);
+bool bootinfo_has_hypervisor(void);
 unsigned bootinfo_select_offset(void);
 bool bootinfo_wire_is_up(void);
 void bootinfo_set_wire_up(bool up);
@@ -65,7 +66,7 @@ void thread_sleep(u64 for_ticks);
 void thread_wake_shell(void);
 void threads_print(void);
 
-/* uart.c and simulator.c: the two ways bytes leave and arrive; port.c chooses */
+/* uart.c, hypervisor.c and simulator.c: the ways bytes leave and arrive; port.c chooses */
 void port_open(void);
 u64 port_wanted_speed(void);
 void port_set_speed(u64 speed);
@@ -75,6 +76,8 @@ void uart_open(u32 speed);
 void uart_set_speed(u32 speed);
 void uart_write(const u8 *bytes, size_t count);
 void uart_read(u8 *bytes, size_t count);
+void hypervisor_write(const u8 *bytes, size_t count);
+void hypervisor_read(u8 *bytes, size_t count);
 void simulator_write(const u8 *bytes, size_t count);
 void simulator_read(u8 *bytes, size_t count);
 void simulator_exit(void);

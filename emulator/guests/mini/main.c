@@ -3,27 +3,33 @@
 
 enum machine machine;
 
-/* BootInfo says so too, but the boot program itself only knows from these bits, and so do we. */
-static enum machine machine_from_msr(u64 msr)
+static const char *const machine_names[] = {
+    [HARDWARE] = "hardware",
+    [PARTITION] = "a hypervisor",
+    [SIMOS] = "SimOS",
+    [MAMBO] = "Mambo",
+};
+
+/* BootInfo has a word for simulators too, but the boot program itself only knows from these bits, and so do we. */
+static enum machine machine_found(u64 entry_msr)
 {
-    if (!(msr & MSR_SIMULATOR)) {
-        return HARDWARE;
+    if (entry_msr & MSR_SIMULATOR) {
+        return entry_msr & MSR_MAMBO ? MAMBO : SIMOS;
     }
-    return msr & MSR_MAMBO ? MAMBO : SIMOS;
+    return bootinfo_has_hypervisor() ? PARTITION : HARDWARE;
 }
 
 _Noreturn void kernel_main(u8 *bootinfo, u64 entry_msr)
 {
-    machine = machine_from_msr(entry_msr);
     cpu_block.kernel_msr = MSR_SF | MSR_ISF | MSR_ME | MSR_IR | MSR_DR | MSR_FP | (entry_msr & MSR_HV);
     write_msr(cpu_block.kernel_msr);
     bootinfo_open(bootinfo);
+    machine = machine_found(entry_msr);
     install_vectors();
     port_open();
     wire_open();
     console_print("mini: a small PPC64 kernel on %s, %lu MB, timebase %lu Hz\n",
-                  machine == HARDWARE ? "hardware" : machine == MAMBO ? "Mambo" : "SimOS",
-                  bootinfo_memory_size() >> 20, bootinfo_timebase_frequency());
+                  machine_names[machine], bootinfo_memory_size() >> 20, bootinfo_timebase_frequency());
     const char *early = boot_parameter("K42_EARLY_BREAKPOINT");
     if (early != NULL && strcmp(early, "1") == 0) {
         breakpoint();
@@ -39,14 +45,14 @@ _Noreturn void halt(void)
     idle_loop();
 }
 
-/* Say goodbye to the debugger, then to the multiplexer; a simulator is told to end, hardware stops here. (K42 would
+/* Say goodbye to the debugger, then to the multiplexer; a simulator is told to end, others stop here. (K42 would
  * reboot from a preserved boot image, which needs a boot program to have left one.) */
 _Noreturn void kernel_exit(void)
 {
     interrupts_off();
     gdb_exit();
     wire_exit();
-    if (machine != HARDWARE) {
+    if (machine == SIMOS || machine == MAMBO) {
         simulator_exit();
     }
     halt();

@@ -1,4 +1,4 @@
-/* Which way the bytes of the line go: a 16550 on hardware, calls on a simulator. */
+/* Which way the bytes of the line go: a 16550, calls to a hypervisor, or calls to a simulator. */
 #include "kernel.h"
 
 enum { USUAL_SPEED = 115200, FIRST_SPEED = 9600 };
@@ -27,18 +27,32 @@ void port_set_speed(u64 speed)
 
 void port_write(const void *bytes, size_t count)
 {
-    if (machine == HARDWARE) {
+    switch (machine) {
+    case HARDWARE:
         uart_write(bytes, count);
-    } else {
+        break;
+    case PARTITION:
+        hypervisor_write(bytes, count);
+        break;
+    case SIMOS:
+    case MAMBO:
         simulator_write(bytes, count);
+        break;
     }
 }
 
 void port_read(void *bytes, size_t count)
 {
-    if (machine == HARDWARE) {
+    switch (machine) {
+    case HARDWARE:
         uart_read(bytes, count);
-    } else {
+        break;
+    case PARTITION:
+        hypervisor_read(bytes, count);
+        break;
+    case SIMOS:
+    case MAMBO:
         simulator_read(bytes, count);
+        break;
     }
 }
