@@ -22,7 +22,7 @@ from thinwire.line import LineError
 from thinwire.server import ServeError
 
 #: In the order of `k42 --help`; each is k42/NAME.py.
-SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "doctor")
+SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "trace", "doctor")
 
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -1,0 +1,194 @@
+"""`k42 trace record` and `k42 trace show`: single steps in a file, and the file as text."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import capstone
+import trio
+
+from emulator.symbols import Symbols, read_symbols
+from emulator.trace import MACHINE_REGISTERS, Step, TraceError, TraceReader, TraceWriter, format_step
+from gdbstub.quirks import PLAIN
+from k42.bridge import STUBS
+from k42.errors import UserError
+from k42.kernel import find_kernel
+from k42.machine_options import add_machine_options, build_machine, parse_number
+from k42.progress import Progress
+from k42.remote_trace import record_remote
+from k42.wired_machine import WiredMachine
+
+MOST_STEPS = 1_000_000_000
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("trace", help="record and show single-step traces")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="record|show")
+    _register_record(actions.add_parser("record", help="step and write down what each step did"))
+    _register_show(actions.add_parser("show", help="print a recorded trace, a line a step"))
+
+
+def _register_record(parser: argparse.ArgumentParser) -> None:
+    add_machine_options(parser)
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="SYMBOL|ADDR",
+        help="run there first (default: begin where the machine stands)",
+    )
+    parser.add_argument("--steps", type=int, required=True, metavar="N", help="how many instructions")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    parser.add_argument(
+        "--type", default="", metavar="TEXT", help=r"type this on the console after the boot; \r is Enter"
+    )
+    parser.add_argument(
+        "--within",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="guest time to get to --from (%(default)g)",
+    )
+    parser.add_argument(
+        "--remote", metavar="ENDPOINT", help="step whatever this stub debugs instead of a machine of our own"
+    )
+    parser.add_argument(
+        "--stub",
+        choices=sorted(STUBS),
+        default=PLAIN.name,
+        help="the kind of that stub (default %(default)s)",
+    )
+    parser.set_defaults(run=run_record)
+
+
+def _register_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a file `k42 trace record` wrote")
+    parser.add_argument("--kernel", metavar="FILE", help="symbols (default: the file the trace names)")
+    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N steps")
+    parser.add_argument("--count", type=int, metavar="N", help="show no more than N steps")
+    parser.add_argument("-d", "--disassemble", action="store_true", help="show the instruction, too")
+    parser.set_defaults(run=run_show)
+
+
+# Recording.
+
+
+def run_record(arguments: argparse.Namespace) -> int:
+    """Record; what was recorded until Ctrl-C stays in the file."""
+    if not 1 <= arguments.steps <= MOST_STEPS:
+        raise UserError(f"--steps {arguments.steps}: give a number from 1 to {MOST_STEPS}")
+    if arguments.remote is not None and arguments.type:
+        raise UserError("--type is for a machine of our own: with --remote, type on its console")
+    kernel = find_kernel(arguments.kernel)
+    symbols = read_symbols(str(kernel))
+    start = None if arguments.start is None else find_address(arguments.start, symbols, kernel)
+    with open_file(arguments.out, "wb") as file:
+        if arguments.remote is None:
+            done = _record_here(arguments, start, file, str(kernel))
+        else:
+            done = trio.run(_record_remote, arguments, start, file, str(kernel))
+    print(f"{done} steps in {arguments.out} ({os.path.getsize(arguments.out)} bytes)")
+    return 0
+
+
+def open_file(name: str, mode: Literal["rb", "wb"]) -> BinaryIO:
+    """Open a file.  Raises UserError."""
+    try:
+        return open(name, mode)
+    except OSError as error:
+        verb = "read" if mode == "rb" else "write"
+        raise UserError(f"cannot {verb} {name}: {error.strerror}") from None
+
+
+def find_address(text: str, symbols: Symbols, kernel: Path) -> int:
+    """Return the address that a symbol or a number means.  Raises UserError."""
+    try:
+        return symbols.address(text)
+    except KeyError:
+        pass
+    if text[:1].isdigit():
+        return parse_number(text, "--from")
+    raise UserError(f"--from {text}: {kernel} has no such symbol (an address is written 0x...)")
+
+
+def _record_here(arguments: argparse.Namespace, start: int | None, file: BinaryIO, kernel: str) -> int:
+    typing = arguments.type.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1")
+    wired = WiredMachine(build_machine(arguments), typing)
+    with Progress("instructions on the way") as progress:
+        if start is not None:
+            wired.run_to(start, arguments.within, progress.show)
+    writer = TraceWriter(file, MACHINE_REGISTERS, kernel)
+    done = 0
+    with Progress("steps") as progress:
+        for step in wired.record(arguments.steps):
+            writer.write(step)
+            done += 1
+            progress.show(done)
+    return done
+
+
+async def _record_remote(
+    arguments: argparse.Namespace, start: int | None, file: BinaryIO, kernel: str
+) -> int:
+    steps: AsyncIterator[Step]
+    done = 0
+    async with record_remote(arguments.remote, STUBS[arguments.stub], start, arguments.steps) as (
+        widths,
+        steps,
+    ):
+        writer = TraceWriter(file, widths, kernel)
+        with Progress("steps") as progress:
+            async for step in steps:
+                writer.write(step)
+                done += 1
+                progress.show(done)
+    return done
+
+
+# Showing.
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print a line a step."""
+    with open_file(arguments.file, "rb") as file:
+        try:
+            reader = TraceReader(file)
+            symbols = _symbols(arguments.kernel or reader.path)
+            for line in _lines(reader, symbols, arguments):
+                print(line)
+        except TraceError as error:
+            sys.stdout.flush()
+            raise UserError(f"{arguments.file}: {error}") from None
+    return 0
+
+
+def _symbols(path: str) -> Symbols:
+    try:
+        return read_symbols(path)
+    except OSError:
+        return Symbols([])
+
+
+def _lines(reader: TraceReader, symbols: Symbols, arguments: argparse.Namespace) -> Iterator[str]:
+    first = arguments.skip
+    last = None if arguments.count is None else first + arguments.count
+    disassembler = capstone.Cs(capstone.CS_ARCH_PPC, capstone.CS_MODE_64 | capstone.CS_MODE_BIG_ENDIAN)
+    for number, step in enumerate(islice(reader, first, last), first):
+        line = format_step(number, step, symbols)
+        if arguments.disassemble:
+            line += f"  ; {disassemble(disassembler, step)}"
+        yield line
+
+
+def disassemble(disassembler: capstone.Cs, step: Step) -> str:
+    """Return the instruction of a step in words, `.long` for what capstone does not know."""
+    for _address, _size, mnemonic, operands in disassembler.disasm_lite(
+        step.word.to_bytes(4, "big"), step.pc
+    ):
+        return f"{mnemonic} {operands}".strip()
+    return f".long {step.word:#010x}"
