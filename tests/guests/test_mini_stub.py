@@ -46,8 +46,9 @@ def elf_symbol(name: str) -> int:
     with MINI.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symtab")
         assert isinstance(table, SymbolTableSection)
-        (symbol,) = table.get_symbol_by_name(name)
-        return int(symbol["st_value"])
+        found = table.get_symbol_by_name(name)
+        assert found is not None and len(found) == 1
+        return int(found[0]["st_value"])
 
 
 def code(name: str) -> int:
