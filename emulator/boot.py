@@ -21,6 +21,7 @@ real address, one SLB entry for the kernel's segment, and on hardware the serial
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -59,6 +60,7 @@ DEVICE_TREE_SPACE = 1 << 20
 #: log2 of the page table's entries, and so the architecture's smallest table (HTABSIZE 0).
 PAGE_TABLE_ENTRIES_LOG2 = 14
 PAGE_TABLE_SIZE = 16 << PAGE_TABLE_ENTRIES_LOG2
+PAGE_TABLE_GROUPS = PAGE_TABLE_SIZE // pte.PTE_GROUP_SIZE
 LOW_PAGES = 3
 #: Where the UART answers on hardware.
 SERIAL_PORT = 0xF800_03F8
@@ -69,6 +71,7 @@ WIMG_MEMORY = 0x2
 WIMG_DEVICE = 0xD
 PP_READ_WRITE = 2
 
+_ENTRY = struct.Struct(">QQ")
 _EM_PPC64 = "EM_PPC64"
 _PF_X = 1
 
@@ -231,9 +234,11 @@ def _enter_kernel(program: Program, config: MachineConfig, state: CpuState, memo
     )
     memory.write(info, boot_info(config, layout, program.parameters))
 
+    entries = bytearray(PAGE_TABLE_SIZE)
+
     def map_pages(real: int, pages: int, base: int = KERNEL_SPACE, wimg: int = WIMG_MEMORY) -> None:
         for page in range(real, real + pages * PAGE_SIZE, PAGE_SIZE):
-            _enter_page(memory, table, base | page, page, wimg)
+            _enter_page(entries, base | page, page, wimg)
 
     map_pages(LOAD_ADDRESS, KERNEL_SIZE // PAGE_SIZE)
     map_pages(0, LOW_PAGES)
@@ -241,6 +246,8 @@ def _enter_kernel(program: Program, config: MachineConfig, state: CpuState, memo
     map_pages(stack, STACK_PAGES)
     if on_hardware:
         map_pages(SERIAL_PORT & ~(PAGE_SIZE - 1), 1, IO_SPACE, WIMG_DEVICE)
+
+    memory.write(table, entries)
 
     kernel_segment = KERNEL_SPACE + LOAD_ADDRESS & pte.SLB_ESID
     vsid = kernel_segment >> pte.SEGMENT_BITS | VSID_PREFIX
@@ -255,18 +262,15 @@ def _enter_kernel(program: Program, config: MachineConfig, state: CpuState, memo
     state.words[gpr + 3] = KERNEL_SPACE + info
 
 
-def _enter_page(memory: Memory, table: int, ea: int, real: int, wimg: int) -> None:
+def _enter_page(entries: bytearray, ea: int, real: int, wimg: int) -> None:
     """Put one 4 KB page into the first free slot of its primary group, as the boot program does."""
     vsid = ea >> pte.SEGMENT_BITS | VSID_PREFIX
     index = ea >> pte.SMALL_PAGE_BITS & 0xFFFF
-    groups = PAGE_TABLE_SIZE // pte.PTE_GROUP_SIZE
-    group = table + ((vsid ^ index) & groups - 1) * pte.PTE_GROUP_SIZE
+    group = ((vsid ^ index) & PAGE_TABLE_GROUPS - 1) * pte.PTE_GROUP_SIZE
+    high = vsid << 12 | (ea >> 23 & 0x1F) << 7 | pte.PTE_VALID
     for slot in range(group, group + pte.PTE_GROUP_SIZE, 16):
-        if not memory.load(slot, 8) & pte.PTE_VALID:
-            high = vsid << 12 | (ea >> 23 & 0x1F) << 7 | pte.PTE_VALID
-            memory.write(
-                slot, high.to_bytes(8, "big") + (real | wimg << 3 | PP_READ_WRITE).to_bytes(8, "big")
-            )
+        if not entries[slot + 7] & pte.PTE_VALID:
+            _ENTRY.pack_into(entries, slot, high, real | wimg << 3 | PP_READ_WRITE)
             return
     raise AssertionError(f"no free slot for {ea:#x}: the boot mappings spread evenly over the groups")
 

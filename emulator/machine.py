@@ -1,6 +1,6 @@
 """The machine: processor, memory and devices wired together, run a bounded piece at a time.
 
-Synchronous and without a clock of its own.  `run(budget)` completes exactly `budget` instructions unless
+Synchronous and without a clock of its own.  `run(budget)` runs for exactly `budget` instructions' time unless
 something ends it earlier, and everything that happens between two instructions happens here: asynchronous
 interrupts (external before decrementer, both only with MSR[EE]), and the debugger's breakpoints.
 
@@ -120,25 +120,27 @@ class Machine:
     # Running ---------------------------------------------------------------------------------------------
 
     def run(self, budget: int, *, resume: bool = False) -> Exit:
-        """Complete `budget` instructions, or fewer if something else ends the run; say which.
+        """Run for `budget` instructions' time, or less if something else ends the run; say which.
+
+        An interrupt taken counts like an instruction, so that a guest that does nothing else gets no further.
 
         `resume` is for the debugger's own resumption: a breakpoint where pc stands already does not count.
         """
-        state = self.state
+        state, elapsed = self.state, self.timers.elapsed
         start = state.icount
-        end = start + budget
+        end = elapsed() + budget
         passed = state.pc if resume else None
         while True:
             if self._stop_requested:
                 self._stop_requested = False
                 return Exit(ExitKind.STOP_REQUEST, state.icount - start)
-            if state.icount >= end:
+            if elapsed() >= end:
                 return Exit(ExitKind.BUDGET, state.icount - start)
             self._take_interrupt()
             if state.pc in self.breakpoints and state.pc != passed:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
-            limit = min(end - state.icount, SLICE)
+            limit = min(end - elapsed(), SLICE)
             if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())

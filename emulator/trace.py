@@ -172,7 +172,7 @@ def record(machine: Machine, count: int) -> Iterator[Step]:
 
 
 class _Changes:
-    """Finds which registers have changed: the words that hold them, taken as one long number, exclusive-or."""
+    """Finds which registers have changed, by exclusive-or of all their words as one long number."""
 
     def __init__(self, machine: Machine) -> None:
         self._state = machine.state

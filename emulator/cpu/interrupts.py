@@ -111,6 +111,8 @@ def deliver(state: CpuState, interrupt: Interrupt) -> None:
         state.put("dar", interrupt.dar)
     if interrupt.dsisr is not None:
         state.put("dsisr", interrupt.dsisr)
+    # Costs an instruction's time, so that handlers that only raise the next interrupt do not stop the clock.
+    state.put("time_slept", state.get("time_slept") + 1)
     # `interrupt_msr` is HV on a machine of its own and 0 in a partition (970 user's manual, 4.5).
     state.msr = msr & kept | MSR_SF | state.get("interrupt_msr")
     state.pc = int(interrupt.vector)

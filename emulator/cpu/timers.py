@@ -1,8 +1,9 @@
 """Time: timebase and decrementer, derived from the number of instructions executed.
 
-The unit of guest time is one instruction.  `elapsed` is the instructions completed since power-on plus the
-time an idle guest slept through, which nobody executed; everything here follows from it, so two runs with
-the same input read the same clocks (docs/design.md, Time).  The whole state is four words of the state block.
+The unit of guest time is one instruction.  `elapsed` is the instructions completed since power-on, plus one
+for each interrupt taken, plus the time an idle guest slept through (the word `time_slept` holds both);
+everything here follows from it, so two runs with the same input read the same clocks (docs/design.md, Time).
+The whole state is four words of the state block.
 
     ticks       = elapsed / INSTRUCTIONS_PER_TICK, the raw counter of the clock chip
     timebase    = ticks + tb_offset                      (mod 2^64; mttbl/mttbu change the offset)
