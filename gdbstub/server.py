@@ -56,6 +56,9 @@ SEAT_PATIENCE = 0.5
 TURN_AWAY_PATIENCE = 5.0
 CLEAN_UP_PATIENCE = 5.0
 
+# Seconds a running target may take to stop when a client comes; gdb waits six for an answer.
+ATTACH_PATIENCE = 4.5
+
 INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
 
 
@@ -68,8 +71,6 @@ async def serve(stream: trio.abc.Stream, target: Target, name: str = "gdb") -> N
         client = _Client(stream, target, name)
         try:
             await client.converse()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            log.info("%s: connection lost", name)
         finally:
             with trio.CancelScope(shield=True):
                 await client.clean_up()
@@ -89,30 +90,42 @@ class _Client:
 
     async def converse(self) -> None:
         """Answer requests until the session is closed from either side."""
-        while self._session.state is not State.CLOSED and await self._receive():
+        is_admitted = False
+        while self._session.state is not State.CLOSED:
+            await self._receive()
+            if not is_admitted and self._session.has_request:
+                is_admitted = await self._is_admitted()
             while (request := self._session.next_request()) is not None:
                 await self._serve(request)
             await self._flush()
 
-    async def _receive(self) -> bool:
-        data = await self._stream.receive_some(RECEIVE_SIZE)
+    async def _receive(self) -> None:
+        """Take what the client sends next; close the session if it is gone."""
+        try:
+            data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
         if data:
-            self._transcript.note(TO_STUB, bytes(data))
-            self._session.receive(bytes(data))
-        return bool(data)
+            self._transcript.note(TO_STUB, data)
+            self._session.receive(data)
+        else:
+            self._session.close()
 
     async def _flush(self) -> None:
         data = self._session.take_outgoing()
         if data:
             self._transcript.note(FROM_STUB, data)
-            await self._stream.send_all(data)
+            try:
+                await self._stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._session.close()
 
     async def _serve(self, request: Request) -> None:
         session, attachment = self._session, self._attachment
         try:
             match request:
                 case commands.QueryStop():
-                    session.reply(replies.format_stop(await self._present_stop(), attachment.features))
+                    await self._query_stop()
                 case commands.StartNoAckMode():
                     session.reply(replies.OK)
                     session.stop_acknowledging()
@@ -132,7 +145,7 @@ class _Client:
                     await self._reset()
                 case commands.Run():
                     await self._reset()
-                    session.reply(replies.format_stop(await self._present_stop(), attachment.features))
+                    await self._query_stop()
                 case _ if isinstance(request, answers.RESUMING):
                     await self._run(request)
                 case Interrupt():
@@ -148,15 +161,35 @@ class _Client:
         except TargetError as problem:
             session.reply(replies.error(problem, attachment.features))
 
-    async def _present_stop(self) -> StopReason:
-        """Say why the target stands still, stopping it first if it runs: gdb attaches to stopped targets
+    async def _query_stop(self) -> None:
+        """Say why the target stands still."""
+        assert self._target.stopped is not None
+        reason = await self._with_registers(self._target.stopped)
+        self._session.reply(replies.format_stop(reason, self._attachment.features))
+
+    async def _is_admitted(self) -> bool:
+        """Stop the target for a client that has asked its first question: gdb attaches to stopped targets
         only.
+
+        A target that cannot be stopped refuses the client here: gdb 13 shows the text of an `E.` reply to
+        its first packet, waits six seconds for it if it must, and takes a closed connection after it well.
+        An error in reply to `?` leaves it waiting for a stop, and console output instead of that reply makes
+        it spin for ever.
         """
-        reason = self._target.stopped
-        if reason is None:
-            await self._target.interrupt()
-            reason = await self._target.wait_stop()
-        return await self._with_registers(reason)
+        try:
+            with trio.fail_after(ATTACH_PATIENCE):
+                if self._target.stopped is None:
+                    await self._target.interrupt()
+                    await self._target.wait_stop()
+            return True
+        except TargetError as problem:
+            text = str(problem)
+        except trio.TooSlowError:
+            text = "the target does not stop"
+        self._session.reply(f"E.{text}".encode())
+        await self._flush()
+        self._session.close()
+        return False
 
     async def _with_registers(self, reason: StopReason) -> StopReason:
         """Add the registers gdb asks for after every stop, so that it need not."""
@@ -280,21 +313,19 @@ class _Client:
 
     async def _listen(self) -> None:
         """Serve a client while the target runs; return when it is gone or wants to end the run."""
-        try:
-            while self._session.state is State.RUNNING and await self._receive():
-                while (request := self._session.next_request()) is not None:
-                    if not isinstance(request, Interrupt):
-                        self._ending = request
-                        return
-                    try:
-                        await self._target.interrupt()
-                    except Unsupported as problem:
-                        self._session.output(f"{problem}\n".encode())
-                # A stop that comes now must not cut a packet in two.
-                with trio.CancelScope(shield=True):
-                    await self._flush()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
+        while self._session.state is State.RUNNING:
+            await self._receive()
+            while (request := self._session.next_request()) is not None:
+                if not isinstance(request, Interrupt):
+                    self._ending = request
+                    return
+                try:
+                    await self._target.interrupt()
+                except TargetError as problem:
+                    self._session.output(f"{problem}\n".encode())
+            # A stop that comes now must not cut a packet in two.
+            with trio.CancelScope(shield=True):
+                await self._flush()
 
     # Leaving
 

@@ -91,6 +91,11 @@ class Session:
         else:
             self._requests.append(request)
 
+    @property
+    def has_request(self) -> bool:
+        """True when something has been asked and not served."""
+        return bool(self._requests)
+
     def next_request(self) -> Request | None:
         """Return the next request to serve in the present state, or None if there is none.
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 from k42_stub import K42Stub
+from mini_machine import M64
 
 from gdbstub.bridge import bridge
 from gdbstub.client import Surroundings
@@ -90,11 +91,107 @@ def test_steps_are_those_of_the_machine() -> None:
     assert [int(pc, 16) for pc in re.findall(r"pc (\w+)", output)] == pcs
 
 
-def test_next_step_and_reservation() -> None:
-    stub = stopped_stub()
+def test_next_and_step_show_source_lines() -> None:
     output = debug(
-        stub,
-        ["break work", "continue", "next", "next", "next", "info locals", "stepi", "detach"],
-        ["break take_lock", "continue", *["stepi"] * 12, "print lock_word", "detach"],
+        stopped_stub(),
+        ["break work", "continue", "next", "next", "next", "info locals", "step", "stepi", "detach"],
     )
     assert re.search(r"a = 3", output) and re.search(r"b = 31", output), output
+    assert "take_lock (word=" in output, output
+
+
+def test_a_reservation_is_passed_as_one_unit() -> None:
+    steps = ["stepi"] * 10
+    output = debug(stopped_stub(), ["break take_lock", "continue", *steps, "print lock_word", "detach"])
+    assert "$1 = 1" in output, output
+
+
+def test_refused_with_a_line_that_says_what_to_do_when_the_kernel_runs() -> None:
+    stub = K42Stub(program.load())
+    output = ""
+
+    async def use(port: int) -> None:
+        nonlocal output
+        output = await program.run_gdb(port, "info registers pc")
+
+    with_bridge(stub, use)
+    assert "enter its debugger from the console" in output, output
+
+
+def test_break_in_stops_a_running_kernel_for_each_gdb() -> None:
+    stub = K42Stub(program.load())
+    presses = 0
+
+    async def break_in() -> None:
+        nonlocal presses
+        presses += 1
+        stub.press_key()
+
+    output = debug(
+        stub,
+        ["break sum_table", "continue", "detach"],
+        ["print rounds > 0", "break fib", "continue", "detach"],
+        surroundings=Surroundings(break_in=break_in),
+    )
+    assert presses == 2
+    assert "Breakpoint 1, sum_table" in output and "Breakpoint 1, fib" in output, output
+
+
+def test_the_stop_is_kept_for_the_next_gdb() -> None:
+    stub = stopped_stub()
+    output = debug(
+        stub, ["break fib", "continue", "print rounds = 77", "disconnect"], ["print rounds", "bt 1"]
+    )
+    assert "$1 = 77" in output.split("#0")[0] and "fib (n=" in output, output
+
+
+def test_the_program_never_sees_a_trap_word() -> None:
+    stub = stopped_stub()
+    output = debug(
+        stub, ["break work", "break fib", "continue", "x/i $pc", "compare-sections .text", "detach"]
+    )
+    assert "matched" in output, output
+    text = stub.machine.memory[min(stub.machine.memory)]
+    assert (0x7D821008).to_bytes(4, "big") not in text
+    assert (0x7FE00008).to_bytes(4, "big") not in text
+    assert not any(b"7fe00008" in command for command in stub.log)
+
+
+def test_a_breakpoint_in_a_precious_function_is_an_error_that_names_it() -> None:
+    stub = stopped_stub()
+    fib = program.symbols()["fib"]
+    stub.precious = (fib,)
+    output = ""
+
+    async def use(port: int) -> None:
+        nonlocal output
+        output = await program.run_gdb(port, "break *fib", "continue", "detach")
+
+    with_bridge(stub, use, Surroundings(describe=lambda addr: f"strlen+{addr - fib}"))
+    assert "Cannot insert breakpoint 1" in output, output
+    assert_quiet(stub)
+
+
+def test_gdb_killed_in_mid_run_leaves_no_trap_behind() -> None:
+    stub = stopped_stub()
+
+    async def use(port: int) -> None:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        # `say` is called when rounds is 3: not before we are gone.
+        stub.machine.write(program.symbols()["rounds"], (-400 & M64).to_bytes(8, "big"))
+        text = bytes(stub.machine.memory[min(stub.machine.memory)])
+        for body in (b"?", b"Z0,%x,4" % program.symbols()["say"], b"c"):
+            await stream.send_all(b"$%b#%02x" % (body, sum(body) & 0xFF))
+        while not stub.is_running:
+            await trio.lowlevel.checkpoint()
+        await stream.aclose()
+        while stub.stops < 2:
+            await trio.lowlevel.checkpoint()
+        while not stub.is_running:
+            await trio.lowlevel.checkpoint()
+        assert bytes(stub.machine.memory[min(stub.machine.memory)]) == text
+        while not stub.machine.output:
+            await trio.lowlevel.checkpoint()
+
+    with_bridge(stub, use)
+    assert_quiet(stub)
