@@ -477,6 +477,18 @@ def test_a_trap_in_the_stub_is_its_end(stopped: Guest) -> None:
     assert bytes(stopped.peer.output[GDB]).endswith(b"+")
 
 
+def test_a_trap_in_the_way_out_is_a_silent_end(stopped: Guest) -> None:
+    """The stub cannot even say its last words, and must not try for ever."""
+    body = b"M%x,4:" % code("port_write") + TWGE.hex().encode()
+    start = len(stopped.peer.output[GDB])
+    stopped.offer(GDB, packet(body))
+    stopped.wait(lambda: len(stopped.peer.output[GDB]) > start, "the acknowledgement")
+    stopped.settle()
+    for _ in range(5):
+        assert stopped.line.exchange(b"") == b""
+    assert bytes(stopped.peer.output[GDB][start:]) == b"+"
+
+
 def test_kill_ends_the_kernel_without_a_reply(stopped: Guest) -> None:
     stopped.offer(GDB, packet(b"k"))
     stopped.wait(lambda: stopped.peer.exited, "the exit request")

@@ -32,6 +32,11 @@ CHECK_CPU(toc, CPU_TOC);
  * emergency form of output needs no answer and no lock, and after it there is nothing. */
 static _Noreturn void trap_in_debugger(struct frame *frame)
 {
+    static bool dying; /* the way out may be what is broken */
+    if (dying) {
+        halt();
+    }
+    dying = true;
     emergency_print("Trap in Debugger at pc 0x%lx, lr 0x%lx, vector 0x%lx\n", frame->pc, frame->lr, frame->vector);
     halt();
 }
