@@ -105,7 +105,7 @@ class Decoded:
 
 
 #: The files of the instruction set, in the manual's order.
-SECTIONS = ("branch", "integer", "load_store", "float_move", "system")
+SECTIONS = ("branch", "integer", "load_store", "float_move", "float_arithmetic", "system")
 
 _instructions: list[Instruction] = []
 #: For each primary opcode: (mask, {bits: instruction}), narrowest masks first.

@@ -33,6 +33,8 @@ XE = 1 << 3
 NI = 1 << 2
 RN = 3
 
+_RESERVED = 1 << 11
+
 #: The invalid-operation causes that VX summarizes.
 INVALID = VXSNAN | VXISI | VXIDI | VXZDZ | VXIMZ | VXVC | VXSOFT | VXSQRT | VXCVI
 #: Bits that set FX when they go from 0 to 1.
@@ -51,8 +53,8 @@ CLASS_NEGATIVE_ZERO = 0b10010
 
 
 def settle(value: int) -> int:
-    """Return `value` with FEX and VX as its other bits say."""
-    value &= 0xFFFF_FFFF & ~(FEX | VX)
+    """Return `value` with FEX and VX as its other bits say, and without the reserved bit."""
+    value &= 0xFFFF_FFFF & ~(FEX | VX | _RESERVED)
     if value & INVALID:
         value |= VX
     # VX OX UX ZX XX and VE OE UE ZE XE stand in the same order, 22 bits apart.

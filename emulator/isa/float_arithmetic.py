@@ -1,0 +1,290 @@
+"""Floating-point arithmetic, rounding, conversion and comparison (Book I 4.6.5-4.6.7).
+
+The arithmetic itself is isa/softfloat; a helper here connects it with the processor: FPSCR, and the old
+value of the target, which stays where an enabled exception forbids a result.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.isa import softfloat
+from emulator.isa.decode import insn
+from emulator.isa.float_move import finish, require_fp
+from emulator.isa.softfloat import Outcome
+from emulator.isa.values import Builder, CrField, Fpr, Helper, Value
+
+if TYPE_CHECKING:
+    from emulator.cpu.processor import Processor
+
+
+def _settle(processor: Processor, old: int, outcome: Outcome) -> int:
+    """Write FPSCR and return what the target becomes."""
+    result, status = outcome
+    processor.state.put("fpscr", status)
+    return old if result is None else result
+
+
+def _status(processor: Processor) -> int:
+    return processor.state.get("fpscr")
+
+
+def _add(processor: Processor, old: int, a: int, b: int, single: int) -> int:
+    return _settle(processor, old, softfloat.add(_status(processor), a, b, bool(single)))
+
+
+def _subtract(processor: Processor, old: int, a: int, b: int, single: int) -> int:
+    return _settle(processor, old, softfloat.subtract(_status(processor), a, b, bool(single)))
+
+
+def _multiply(processor: Processor, old: int, a: int, c: int, single: int) -> int:
+    return _settle(processor, old, softfloat.multiply(_status(processor), a, c, bool(single)))
+
+
+def _divide(processor: Processor, old: int, a: int, b: int, single: int) -> int:
+    return _settle(processor, old, softfloat.divide(_status(processor), a, b, bool(single)))
+
+
+def _square_root(processor: Processor, old: int, b: int, single: int) -> int:
+    return _settle(processor, old, softfloat.square_root(_status(processor), b, bool(single)))
+
+
+# Variants of multiply-add, in the last argument of its helper.
+_SINGLE = 1
+_SUBTRACT = 2
+_NEGATE = 4
+
+
+def _multiply_add(processor: Processor, old: int, a: int, c: int, b: int, variant: int) -> int:
+    if variant & _SUBTRACT and not softfloat.is_nan(b):
+        b ^= softfloat.SIGN
+    single, negate = bool(variant & _SINGLE), bool(variant & _NEGATE)
+    return _settle(processor, old, softfloat.multiply_add(_status(processor), a, c, b, single, negate))
+
+
+def _reciprocal_estimate(processor: Processor, old: int, b: int) -> int:
+    return _settle(processor, old, softfloat.reciprocal_estimate(_status(processor), b))
+
+
+def _reciprocal_root_estimate(processor: Processor, old: int, b: int) -> int:
+    return _settle(processor, old, softfloat.reciprocal_root_estimate(_status(processor), b))
+
+
+def _round_to_single(processor: Processor, old: int, b: int) -> int:
+    return _settle(processor, old, softfloat.round_to_single(_status(processor), b))
+
+
+def _to_integer(processor: Processor, old: int, b: int, bits: int, truncate: int) -> int:
+    return _settle(processor, old, softfloat.to_integer(_status(processor), b, bits, bool(truncate)))
+
+
+def _from_integer(processor: Processor, old: int, b: int) -> int:
+    return _settle(processor, old, softfloat.from_integer(_status(processor), b))
+
+
+def _compare(processor: Processor, a: int, b: int, ordered: int) -> int:
+    relation, status = softfloat.compare(_status(processor), a, b, bool(ordered))
+    processor.state.put("fpscr", status)
+    return relation
+
+
+def _compute(t: Builder, frt: Fpr, rc: int, helper: Helper, *operands: Value | int) -> None:
+    require_fp(t)
+    t.set_fpr(frt, t.call(helper, t.fpr(frt), *operands))
+    finish(t, rc)
+
+
+# 4.6.5 Arithmetic.
+
+
+@insn("111111 frt:5 fra:5 frb:5 -:5 10101 rc:1")
+def fadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Add. Book I 4.6.5."""
+    _compute(t, frt, rc, _add, t.fpr(fra), t.fpr(frb), 0)
+
+
+@insn("111011 frt:5 fra:5 frb:5 -:5 10101 rc:1")
+def fadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Add Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _add, t.fpr(fra), t.fpr(frb), 1)
+
+
+@insn("111111 frt:5 fra:5 frb:5 -:5 10100 rc:1")
+def fsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Subtract. Book I 4.6.5."""
+    _compute(t, frt, rc, _subtract, t.fpr(fra), t.fpr(frb), 0)
+
+
+@insn("111011 frt:5 fra:5 frb:5 -:5 10100 rc:1")
+def fsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Subtract Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _subtract, t.fpr(fra), t.fpr(frb), 1)
+
+
+@insn("111111 frt:5 fra:5 -:5 frc:5 11001 rc:1")
+def fmul(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply, t.fpr(fra), t.fpr(frc), 0)
+
+
+@insn("111011 frt:5 fra:5 -:5 frc:5 11001 rc:1")
+def fmuls(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply, t.fpr(fra), t.fpr(frc), 1)
+
+
+@insn("111111 frt:5 fra:5 frb:5 -:5 10010 rc:1")
+def fdiv(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Divide. Book I 4.6.5."""
+    _compute(t, frt, rc, _divide, t.fpr(fra), t.fpr(frb), 0)
+
+
+@insn("111011 frt:5 fra:5 frb:5 -:5 10010 rc:1")
+def fdivs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Divide Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _divide, t.fpr(fra), t.fpr(frb), 1)
+
+
+@insn("111111 frt:5 -:5 frb:5 -:5 10110 rc:1")
+def fsqrt(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Square Root. Book I 4.6.5."""
+    _compute(t, frt, rc, _square_root, t.fpr(frb), 0)
+
+
+@insn("111011 frt:5 -:5 frb:5 -:5 10110 rc:1")
+def fsqrts(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Square Root Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _square_root, t.fpr(frb), 1)
+
+
+@insn("111011 frt:5 -:5 frb:5 -:5 11000 rc:1")
+def fres(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Reciprocal Estimate Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _reciprocal_estimate, t.fpr(frb))
+
+
+@insn("111111 frt:5 -:5 frb:5 -:5 11010 rc:1")
+def frsqrte(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Reciprocal Square Root Estimate. Book I 4.6.5."""
+    _compute(t, frt, rc, _reciprocal_root_estimate, t.fpr(frb))
+
+
+@insn("111111 frt:5 fra:5 frb:5 frc:5 11101 rc:1")
+def fmadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply-Add. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), 0)
+
+
+@insn("111011 frt:5 fra:5 frb:5 frc:5 11101 rc:1")
+def fmadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply-Add Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SINGLE)
+
+
+@insn("111111 frt:5 fra:5 frb:5 frc:5 11100 rc:1")
+def fmsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply-Subtract. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT)
+
+
+@insn("111011 frt:5 fra:5 frb:5 frc:5 11100 rc:1")
+def fmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Multiply-Subtract Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT | _SINGLE)
+
+
+@insn("111111 frt:5 fra:5 frb:5 frc:5 11111 rc:1")
+def fnmadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Negative Multiply-Add. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE)
+
+
+@insn("111011 frt:5 fra:5 frb:5 frc:5 11111 rc:1")
+def fnmadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Negative Multiply-Add Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SINGLE)
+
+
+@insn("111111 frt:5 fra:5 frb:5 frc:5 11110 rc:1")
+def fnmsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Negative Multiply-Subtract. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT)
+
+
+@insn("111011 frt:5 fra:5 frb:5 frc:5 11110 rc:1")
+def fnmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Negative Multiply-Subtract Single. Book I 4.6.5."""
+    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT | _SINGLE)
+
+
+# 4.6.6 Rounding and conversion.
+
+
+@insn("111111 frt:5 -:5 frb:5 0000001100 rc:1")
+def frsp(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Round to Single-Precision. Book I 4.6.6."""
+    _compute(t, frt, rc, _round_to_single, t.fpr(frb))
+
+
+@insn("111111 frt:5 -:5 frb:5 1100101110 rc:1")
+def fctid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Convert to Integer Doubleword. Book I 4.6.6."""
+    _compute(t, frt, rc, _to_integer, t.fpr(frb), 64, 0)
+
+
+@insn("111111 frt:5 -:5 frb:5 1100101111 rc:1")
+def fctidz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Convert to Integer Doubleword with Round toward Zero. Book I 4.6.6."""
+    _compute(t, frt, rc, _to_integer, t.fpr(frb), 64, 1)
+
+
+@insn("111111 frt:5 -:5 frb:5 0000001110 rc:1")
+def fctiw(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Convert to Integer Word; the high half is undefined, here the sign. Book I 4.6.6."""
+    _compute(t, frt, rc, _to_integer, t.fpr(frb), 32, 0)
+
+
+@insn("111111 frt:5 -:5 frb:5 0000001111 rc:1")
+def fctiwz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Convert to Integer Word with Round toward Zero. Book I 4.6.6."""
+    _compute(t, frt, rc, _to_integer, t.fpr(frb), 32, 1)
+
+
+@insn("111111 frt:5 -:5 frb:5 1101001110 rc:1")
+def fcfid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
+    """Floating Convert from Integer Doubleword. Book I 4.6.6."""
+    _compute(t, frt, rc, _from_integer, t.fpr(frb))
+
+
+# 4.6.7 Comparison and selection.
+
+
+def _compare_into(t: Builder, bf: CrField, fra: Fpr, frb: Fpr, ordered: int) -> None:
+    require_fp(t)
+    t.set_cr_field(bf, t.call(_compare, t.fpr(fra), t.fpr(frb), ordered))
+    finish(t, 0)
+
+
+@insn("111111 bf:3 -:2 fra:5 frb:5 0000000000 -")
+def fcmpu(t: Builder, bf: CrField, fra: Fpr, frb: Fpr) -> None:
+    """Floating Compare Unordered. Book I 4.6.7."""
+    _compare_into(t, bf, fra, frb, 0)
+
+
+@insn("111111 bf:3 -:2 fra:5 frb:5 0000100000 -")
+def fcmpo(t: Builder, bf: CrField, fra: Fpr, frb: Fpr) -> None:
+    """Floating Compare Ordered. Book I 4.6.7."""
+    _compare_into(t, bf, fra, frb, 1)
+
+
+@insn("111111 frt:5 fra:5 frb:5 frc:5 10111 rc:1")
+def fsel(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
+    """Floating Select: FRC if FRA >= 0 (-0 is), else FRB; no status. Book I 4.6.7."""
+    require_fp(t)
+    a = t.fpr(fra)
+    magnitude = a.zext(63)
+    is_nan = t.constant(softfloat.INFINITY).below(magnitude)
+    is_negative = a.bit(63) & magnitude.differs(0)
+    t.set_fpr(frt, t.select(is_nan | is_negative, t.fpr(frb), t.fpr(frc)))
+    if rc:
+        t.put("cr", t.get("fpscr") >> 28, 1)
