@@ -122,6 +122,7 @@ class RemoteTarget:
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
         self._is_known = False
+        self._is_arriving = False  # a stop has been heard of; its job is finding out what it is
         self._changed = trio.Event()
         self._has_job = True
         self._raw_in, self._raw_out = trio.open_memory_channel[StopReason | None](4)
@@ -147,6 +148,7 @@ class RemoteTarget:
         self._wake()
 
     def _on_stop(self, reason: StopReason | None) -> None:
+        self._is_arriving = True
         try:
             self._raw_in.send_nowait(reason)
         except trio.WouldBlock:
@@ -174,7 +176,7 @@ class RemoteTarget:
         except TargetError as problem:
             self._failure = problem
             self._stopped = before
-        self._has_job = False
+        self._has_job = self._is_arriving = False
         self._wake()
         if self._stopped is None or self._stopped.is_final:
             # Whatever comes next comes by itself: a late answer, a stop, a machine switched on again.
@@ -201,7 +203,7 @@ class RemoteTarget:
 
     async def interrupt(self) -> None:
         """Stop the target: ask where it stands if that is not known, else break in."""
-        if self.stopped is not None:
+        if self.stopped is not None or self._is_arriving:
             return
         if not self._is_known:
             try:
@@ -260,6 +262,7 @@ class RemoteTarget:
 
     async def _go(self) -> None:
         await self._flush_registers()
+        self._is_arriving = False
         await self.link.tell(b"c")
         self._is_se_set = False
         self._forget()
@@ -268,6 +271,7 @@ class RemoteTarget:
         pc = await self._pc()
         if pc in self._traps.planted:
             await self._restore(pc)
+        self._is_arriving = False
         if self.quirks.has(commands.Step):
             await self._flush_registers()
             await self.link.tell(b"s")

@@ -331,25 +331,27 @@ class _Client:
 
     async def clean_up(self) -> None:
         """Take away what the client planted, leaving the target running or stopped as it is."""
-        if not self._attachment.breakpoints:
-            return
         target = self._target
         with trio.move_on_after(CLEAN_UP_PATIENCE):
             try:
-                was_running = target.stopped is None
-                if was_running:
+                try:
+                    await self._remove_breakpoints()
+                except TargetError:
+                    if target.stopped is not None:
+                        raise
                     await target.interrupt()
-                    was_running = not (await target.wait_stop()).is_final
-                await self._remove_breakpoints()
-                if was_running:
+                    await target.wait_stop()
+                    await self._remove_breakpoints()
                     await target.resume([Action()])
             except TargetError as problem:
                 log.warning("%s: breakpoints of a lost client stay behind: %s", self._name, problem)
 
     async def _remove_breakpoints(self) -> None:
         target = self._target
-        while self._attachment.breakpoints and isinstance(target, Breakpoints):
-            await target.remove(self._attachment.breakpoints.pop())
+        for place in list(self._attachment.breakpoints):
+            if isinstance(target, Breakpoints):
+                await target.remove(place)
+            self._attachment.breakpoints.discard(place)
 
 
 async def serve_listeners(listeners: Sequence[trio.abc.Listener[trio.SocketStream]], target: Target) -> None:

@@ -251,7 +251,11 @@ class Breakpoints(Protocol):
         """
 
     async def remove(self, breakpoint: Breakpoint) -> None:
-        """Forget `breakpoint`."""
+        """Forget `breakpoint`.
+
+        Also called while the target runs, when a client is lost; a target that cannot do it then raises
+        TargetError and is stopped for it.
+        """
 
 
 @runtime_checkable
