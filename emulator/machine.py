@@ -2,7 +2,8 @@
 
 Synchronous and without a clock of its own.  `run(budget)` runs for exactly `budget` instructions' time unless
 something ends it earlier, and everything that happens between two instructions happens here: asynchronous
-interrupts (external before decrementer, both only with MSR[EE]), and the debugger's breakpoints.
+interrupts (external before decrementer, both only with MSR[EE]), the trace interrupt of MSR[SE] and
+MSR[BE], and the debugger's breakpoints.
 
 Guest time is counted in instructions (cpu/timers).  A guest with nothing to do ends the run as IDLE; whoever
 drives the machine then decides how much of `idle_limit` passes by `sleep`: `run_until` passes all of it at
@@ -24,7 +25,7 @@ from emulator.cpu.interrupts import Interrupt, Vector, deliver
 from emulator.cpu.mmu import Mmu, Watch
 from emulator.cpu.processor import Engine, Processor
 from emulator.cpu.registers import REGISTERS
-from emulator.cpu.state import INDEX, MSR_EE, MSR_HV, CpuState
+from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_SE, CpuState
 from emulator.cpu.timers import Timers
 from emulator.devices import uart16550
 from emulator.devices.hvterm import HypervisorTerminal
@@ -36,19 +37,11 @@ from emulator.memory import PAGE_SIZE, Memory, NoMemory
 #: An engine is let go this far before a stop request is looked at.
 SLICE = 100_000
 
+_RFID = 0x4C00_0024
+#: Primary opcodes of branches; 19 is shared (bclr 16, bcctr 528).
+_BRANCHES = frozenset({16, 18})
+_BRANCHES_19 = frozenset({16, 528})
 _FIRST_ENGINE_WORD = INDEX["engine"]
-
-
-def engine_named(name: str) -> Callable[[Processor], Engine]:
-    """Return the maker of the engine called `name`.  Raises ValueError, in words for the user."""
-    # Imported when asked for: an engine may need what is not installed.
-    match name:
-        case "reference" | "auto":
-            from emulator.engines.reference import ReferenceEngine
-
-            return ReferenceEngine
-        case _:
-            raise ValueError(f"engine {name!r}: there are reference and auto")
 
 
 class Machine:
@@ -141,10 +134,11 @@ class Machine:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
-            if state.msr & MSR_EE:
+            msr = state.msr
+            if msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
-            exit_ = self.engine.run(limit)
+            exit_ = self._run_traced() if msr & (MSR_SE | MSR_BE) else self.engine.run(limit)
             if exit_ is not None:
                 return replace(exit_, instructions=state.icount - start)
 
@@ -213,6 +207,24 @@ class Machine:
             return False
         return True
 
+    def _run_traced(self) -> Exit | None:
+        """Run one instruction with MSR[SE] or MSR[BE] on and take the trace interrupt it causes.
+
+        The bits of before the instruction decide, so one that clears them is still traced.  An instruction
+        that causes another interrupt does not complete and is not traced; rfid never is (Book III 2.01, 5.5.11).
+        """
+        state = self.state
+        real = self.mmu.probe(state.pc)
+        word = 0
+        if real is not None and self.memory.is_ram(real, 4):
+            word = self.memory.load(real, 4)
+        traced = bool(state.msr & MSR_SE) or _is_branch(word)
+        before = state.icount
+        exit_ = self.engine.run(1)
+        if state.icount != before and traced and word != _RFID:
+            deliver(state, Interrupt(Vector.TRACE))
+        return exit_
+
     # Debugging -------------------------------------------------------------------------------------------
 
     def set_breakpoints(self, addresses: Iterable[int]) -> None:
@@ -262,3 +274,8 @@ class Machine:
                 break
             done += piece
         return done
+
+
+def _is_branch(word: int) -> bool:
+    opcode = word >> 26
+    return opcode in _BRANCHES or (opcode == 19 and (word >> 1 & 0x3FF) in _BRANCHES_19)
