@@ -176,6 +176,11 @@ class Decoder:
         self._lapsed_at = -1
 
     @property
+    def tail(self) -> bytes:
+        """What there is of a frame that waits for the rest of it."""
+        return self._tail
+
+    @property
     def unfinished(self) -> int:
         """How many bytes of a frame are waiting for the rest of it."""
         return len(self._tail)
@@ -228,46 +233,38 @@ class Decoder:
         events: list[Event] = []
         at, end = 0, len(data)
         while at < end:
-            if not _HEADER.match(data, at):
+            parsed = _parse(data[at : at + HEADER_LENGTH])
+            if parsed is None:
                 found = _HEADER_OR_BEGINNING.search(data, at)
                 start = found.start() if found else end
-                if start > at:
-                    events.append(Stray(data[at:start]))
-                    at = start
-                    continue
-                break
-            kind, high, middle, low, channel = data[at : at + HEADER_LENGTH]
-            channel -= 0x20
-            length = (high - 0x20 << 12) + (middle - 0x20 << 6) + low - 0x20
+                if start == at:
+                    break  # a header that has only begun
+                events.append(Stray(data[at:start]))
+                at = start
+                continue
+            kind, channel, length, whole = parsed
             body = at + HEADER_LENGTH
-            stop = body + length if kind in _CARRIES_PAYLOAD else body
+            stop = body + length
             if stop > end:
                 break
-            match kind:
-                case 0x23:  # '#', the one kind that comes in floods
-                    stop, payload = self._run(data, at, stop, end)
-                    events.append(Write(channel, payload, False))
-                case 0x30:  # '0'
-                    events.append(Write(channel, data[body:stop], True))
-                case 0x41:  # 'A'
-                    events.append(Read(channel, length))
-                case 0x21:  # '!'
-                    events.append(Select(channel))
-                case 0x3F:  # '?'
-                    events.append(Select(channel, nibbles=True))
-                case 0x53:  # 'S'
-                    digits = data[body:stop]
-                    if digits.isdigit():
-                        events.append(SetSpeed(digits))
-                    else:
-                        stop = at + 1
-                        events.append(Stray(data[at:stop]))
-                case _:  # '$' or '/'
-                    self._over = True
-                    events.append(Exit() if kind == 0x24 else Dump())
-                    if body < end:
-                        events.append(Stray(data[body:]))
-                    stop = end
+            if whole is not None:
+                events.append(whole)
+            elif kind == _WRITE_QUIETLY:
+                stop, payload = self._run(data, at, stop, end)
+                events.append(Write(channel, payload, False))
+            elif kind == _WRITE:
+                events.append(Write(channel, data[body:stop], True))
+            elif kind == _SET_SPEED and data[body:stop].isdigit():
+                events.append(SetSpeed(data[body:stop]))
+            elif kind == _SET_SPEED:
+                stop = at + 1
+                events.append(Stray(data[at:stop]))
+            else:
+                self._over = True
+                events.append(Exit() if kind == _END else Dump())
+                if body < end:
+                    events.append(Stray(data[body:]))
+                stop = end
             at = stop
         self._tail = data[at:]
         return events
@@ -285,4 +282,25 @@ class Decoder:
         return stop, b"".join(parts)
 
 
-_CARRIES_PAYLOAD = frozenset(b"0#S")
+_WRITE, _WRITE_QUIETLY, _READ, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A?S$"
+
+
+@lru_cache(maxsize=4096)
+def _parse(head: bytes) -> tuple[int, int, int, Read | Select | None] | None:
+    """Kind, channel and payload length of a whole legal header, and the request if it is one without a
+    payload.
+
+    A kernel uses few different headers, so nearly all of them are looked up here.
+    """
+    if not _HEADER.fullmatch(head):
+        return None
+    kind, high, middle, low, channel = head
+    channel -= 0x20
+    length = (high - 0x20 << 12) + (middle - 0x20 << 6) + low - 0x20
+    match kind:
+        case 0x41:
+            return kind, channel, 0, Read(channel, length)
+        case 0x21 | 0x3F:
+            return kind, channel, 0, Select(channel, kind == _SELECT_NIBBLES)
+        case _:
+            return kind, channel, length, None

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 SENTINEL = b"\0**thinwire**\0"
 ANNOUNCEMENT = b"Enable thinwire\n\r"
-RESTART_LENGTH = len(ANNOUNCEMENT) + len(SENTINEL)
 
 _WHOLE = re.compile(rb"[*\0]\*\*thinwire\*\*[*\0]")
 # A proper prefix of the sentinel at the very end of the text.
@@ -70,7 +69,7 @@ class Handshake:
 
 
 def find_restart(data: bytes) -> tuple[int, int] | None:
-    """Where the announcement and the sentinel behind it start and stop in a framed stream, or None."""
+    """Where the announcement and the sentinel behind it start and stop, or None."""
     if ANNOUNCEMENT not in data:
         return None
     found = _RESTART.search(data)

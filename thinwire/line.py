@@ -18,6 +18,10 @@ from thinwire.backlog import Backlog
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
 
+FLOOD = 4096
+"""A read that gave less has probably emptied the line: the victim waits for its answer, so we wait at once.
+"""
+
 Silence = Callable[[], float | None]
 LineState = dict[str, int | bool]
 """What there is to say about a line's speed and signals, by name."""
@@ -91,13 +95,17 @@ class DescriptorLine:
         self._sink = sink
         self._work = trio.Event()
         self._idle = trio.Event()
+        self._has_more = True
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         while True:
-            data = descriptors.read_now(self._source)
-            if data is not None:
-                return data
+            if self._has_more:
+                data = descriptors.read_now(self._source)
+                if data is not None:
+                    self._has_more = len(data) >= FLOOD or not data
+                    return data
+            self._has_more = True
             limit = silence()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)

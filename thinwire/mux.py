@@ -53,7 +53,7 @@ from thinwire.frames import (
     select_reply,
     write_ack,
 )
-from thinwire.handshake import RESTART_LENGTH, SENTINEL, Handshake, find_restart, find_sentinel
+from thinwire.handshake import SENTINEL, Handshake, find_restart, find_sentinel
 
 CONSOLE = 0
 MAX_HELD = 16
@@ -181,6 +181,8 @@ class Mux:
         self, channels: Iterable[int], rules: Rules = Rules(), pull: Callable[[int], None] = _pull_nothing
     ) -> None:
         self.rules = rules
+        self._limit = rules.output_limit
+        self._history = rules.history
         self.channels = {number: Channel(number) for number in channels}
         self.changed: set[int] = set()
         self.relieved: set[int] = set()
@@ -197,9 +199,9 @@ class Mux:
         self._line_is_up = False
         self._decoder = Decoder()
         self._handshake = Handshake()
-        self._recent = b""
         self._garbage = 0  # bytes since the last frame that are no text
         self._replies: list[bytes] = []
+        self._sets: dict[int, list[Channel]] = {}  # by the base of a select
         self._reading: set[int] = set()  # channels with held reads
         self._withholding: set[int] = set()  # channels with withheld acknowledgements
         self._congested: set[int] = set()
@@ -242,7 +244,6 @@ class Mux:
         self.discarded += len(self._decoder.abandon())
         self._forget_transactions()
         self._handshake = Handshake()
-        self._recent = b""
         self.phase = self._first_phase()
 
     def receive(self, data: bytes) -> bytes:
@@ -286,10 +287,12 @@ class Mux:
         channel.outgoing.discard(count)
         channel.sent += count
         size = channel.outgoing.size
-        if size <= self.rules.output_limit:
-            self._congested.discard(number)
-            self._release_acks(channel)
-            if size <= self.rules.output_limit // 2:
+        if size <= self._limit:
+            if self._congested:
+                self._congested.discard(number)
+            if channel.withheld_acks:
+                self._release_acks(channel)
+            if size <= self._limit // 2:
                 channel.stalled = False
         return self._flush_replies()
 
@@ -341,29 +344,25 @@ class Mux:
         if found.rest is None:
             return b""
         self.phase = Phase.FRAMED
-        self._recent = b""
         if self.rules.protocol is Protocol.V2:
             self.actions.append(ChangeSpeed(None))
         return found.rest
 
     def _receive_framed(self, data: bytes) -> bytes:
         """Serve the frames in `data`; return what stands behind a change of phase."""
-        before = len(self._recent)
-        joined = self._recent + data
-        restart = find_restart(joined)
+        rest = self._serve(self._decoder.feed(data))
+        if rest or not self._decoder.unfinished:
+            return rest
+        # A payload that does not end may be one that a reset has cut off.
+        restart = find_restart(self._decoder.tail)
         if restart is None:
-            self._recent = joined[-RESTART_LENGTH:] if len(joined) > RESTART_LENGTH else joined
-            return self._serve(self._decoder.feed(data))
-        start, stop = (max(0, place - before) for place in restart)
-        self._recent = b""
-        rest = self._serve(self._decoder.feed(data[:start]))
-        self.discarded += len(self._decoder.abandon())
-        if rest:
-            return rest + data[start:]
-        self._handshake = Handshake()
-        self._show(data[start : stop - len(SENTINEL)])
+            return b""
+        tail = self._decoder.abandon()
+        start, stop = restart
+        self.discarded += start
+        self._show(tail[start : stop - len(SENTINEL)])
         self._restart()
-        return data[stop:]
+        return tail[stop:]
 
     def _serve(self, events: list[Event]) -> bytes:
         for place, event in enumerate(events):
@@ -447,7 +446,7 @@ class Mux:
         if acked:
             self._pull(number)  # finds out whether the client is still there before we promise anything
         self._output(channel, data)
-        limit = self.rules.output_limit
+        limit = self._limit
         if channel.outgoing.size > limit:
             if not self._may_wait(channel):
                 channel.dropped += channel.outgoing.trim(limit)
@@ -489,20 +488,22 @@ class Mux:
 
     def _select(self, base: int, nibbles: bool) -> None:
         mask = 0
-        for place in range(SET_SIZE):
-            channel = self.channels.get(base + place)
-            if channel is None:
-                continue
-            if not channel.incoming:
+        for channel in self._sets.get(base) or self._find_set(base):
+            if not channel.incoming.size:
                 self._pull(channel.number)
-            if channel.incoming:
-                mask |= 1 << place
+            if channel.incoming.size:
+                mask |= 1 << channel.number - base
         if self.watch:
             self.watch(Transfer(base, True, b"", mask))
         if nibbles:
             self._replies.append(nibble_reply(base, mask, lossy=self.rules.lossy_nibbles))
         else:
             self._replies.append(select_reply(base, mask))
+
+    def _find_set(self, base: int) -> list[Channel]:
+        numbers = range(base, base + SET_SIZE)
+        self._sets[base] = [self.channels[number] for number in numbers if number in self.channels]
+        return self._sets[base]
 
     # Clients
 
@@ -528,9 +529,10 @@ class Mux:
 
     def _output(self, channel: Channel, data: bytes) -> None:
         channel.outgoing.append(data)
-        channel.history.append(data)
-        if channel.history.size > 2 * self.rules.history:
-            channel.history.trim(self.rules.history)
+        history = channel.history
+        history.append(data)
+        if history.size > 2 * self._history:
+            history.trim(self._history)
         for observer in channel.observers:
             observer.backlog.append(data)
             observer.dropped += observer.backlog.trim(self.rules.output_limit)

@@ -84,6 +84,7 @@ class Server:
     is_line_open: bool = False
     line_lives: int = 0
     _line: Line | None = None
+    _waits_for_room: bool = False
     _room: trio.Event = field(default_factory=trio.Event)
 
     def attach(self, number: int, name: str = "in this process", *, take: bool = False) -> ChannelStream:
@@ -140,7 +141,7 @@ class Server:
         """Send to the victim what the mux says, and wake the line if a client made room."""
         if data and self._line is not None:
             self._line.push(data)
-        if not self.mux.congested:
+        if self._waits_for_room and not self.mux.congested:
             self._room.set()
 
     async def run_line(self, open_line: Callable[[], Awaitable[Line]], *, reopens: bool) -> None:
@@ -215,10 +216,10 @@ class Server:
 
     async def _wait_for_clients(self) -> None:
         """Leave the line alone until a client has made room or patience has ended."""
-        self._room = trio.Event()
+        self._room, self._waits_for_room = trio.Event(), True
         with trio.move_on_after(self.options.rules.patience) as scope:
-            while self.mux.congested:
-                await self._room.wait()
+            await self._room.wait()
+        self._waits_for_room = False
         if scope.cancelled_caught:
             self.send(self.mux.give_up())
 
