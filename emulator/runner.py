@@ -107,7 +107,6 @@ class MachineRunner:
         *,
         halted: bool = False,
         pace: Pace = Pace.HOST,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`halted`: begin parked, before the first instruction."""
         self.machine = machine
@@ -118,7 +117,6 @@ class MachineRunner:
         self.is_wanted: Callable[[], bool] = lambda: True
         #: Told of every input, in order.
         self.journal: Callable[[Input], None] = lambda _: None
-        self._clock = clock
         self._lock = trio.Lock()
         self._changed = trio.Event()
         self._slice_done = trio.Event()
@@ -185,14 +183,14 @@ class MachineRunner:
         if exit_.kind is not ExitKind.BUDGET:
             await trio.lowlevel.checkpoint()
             return exit_
-        begun = self._clock()
+        begun = time.perf_counter()
         self._in_worker = True
         try:
             exit_ = await trio.to_thread.run_sync(partial(machine.run, self._budget))
         finally:
             self._in_worker = False
         if exit_.kind is ExitKind.BUDGET:
-            self._adapt(self._clock() - begun)
+            self._adapt(time.perf_counter() - begun)
         return exit_
 
     def _adapt(self, took: float) -> None:
@@ -217,7 +215,7 @@ class MachineRunner:
         self._forgive()
         self._idle_until = float("inf") if limit is None else machine.now + limit
         while not (self._input_came or self._halting):
-            left = self._origin + self._idle_until / INSTRUCTIONS_PER_SECOND - self._clock()
+            left = self._origin + self._idle_until / INSTRUCTIONS_PER_SECOND - trio.current_time()
             if left <= 0:
                 break
             await self._wait_for_change(left)
@@ -231,20 +229,20 @@ class MachineRunner:
         """Let an idle guest's time catch up with the host's clock, but not run past what it waits for."""
         if self._idle_until is None:
             return
-        host = int((self._clock() - self._origin) * INSTRUCTIONS_PER_SECOND)
+        host = int((trio.current_time() - self._origin) * INSTRUCTIONS_PER_SECOND)
         until = min(max(host, self.machine.now + at_least), self._idle_until)
         self.machine.sleep(max(int(until) - self.machine.now, 0))
 
     def _forgive(self) -> None:
         """Move the origin if guest and host have drifted too far apart."""
         guest = self.machine.now / INSTRUCTIONS_PER_SECOND
-        lag = self._clock() - self._origin - guest
+        lag = trio.current_time() - self._origin - guest
         if lag > FORGIVEN_LAG or lag < -FORGIVEN_LEAD:
             self._follow_clock()
 
     def _follow_clock(self) -> None:
         """Let guest time go on from where it is, at the host's pace from now."""
-        self._origin = self._clock() - self.machine.now / INSTRUCTIONS_PER_SECOND
+        self._origin = trio.current_time() - self.machine.now / INSTRUCTIONS_PER_SECOND
 
     async def _wait_for_change(self, seconds: float = float("inf")) -> None:
         with trio.move_on_after(seconds):
@@ -259,6 +257,11 @@ class MachineRunner:
         self._halting = False
         _log.info("machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
         self._announce()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the guest has nothing to do and its time waits for the host's clock or for input."""
+        return self._idle_until is not None
 
     # The debugger's side ---------------------------------------------------------------------------------
 

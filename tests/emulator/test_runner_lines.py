@@ -1,0 +1,208 @@
+"""The runner: lines joined to the machine, idle time, halting, and replay of what was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import trio
+import trio.testing
+from programs import load_raw_words
+
+from emulator.boot import load_elf
+from emulator.config import MachineConfig, MachineKind
+from emulator.cpu.exits import ExitKind
+from emulator.cpu.state import INDEX
+from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
+from emulator.devices.uart16550 import LONGEST_SLEEP
+from emulator.guests import MINI
+from emulator.machine import Machine
+from emulator.runner import FORGIVEN_LAG, Input, MachineRunner, Pace, replay
+from thinwire.mux import Mux
+
+
+def new_machine(kind: MachineKind = MachineKind.HARDWARE) -> Machine:
+    return Machine(MachineConfig(kind), load_elf(str(MINI)))
+
+
+class Peer:
+    """Serves the other end of the line with thinwire's multiplexer."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._mux = Mux([0, 1])
+        self._mux.attach(0)
+        self._shown = ""
+        self._more = trio.Event()
+
+    async def serve(self) -> None:
+        while data := await self._stream.receive_some():
+            reply = self._mux.receive(bytes(data))
+            outgoing = self._mux.channels[0].outgoing
+            self._shown += b"".join(outgoing).decode()
+            reply += self._mux.taken(0, len(outgoing))
+            self._more.set()
+            self._more = trio.Event()
+            if reply:
+                await self._stream.send_all(reply)
+
+    async def type(self, text: str) -> None:
+        reply = self._mux.typed(0, text.encode())
+        if reply:
+            await self._stream.send_all(reply)
+
+    async def wait_for(self, text: str) -> str:
+        with trio.fail_after(30):
+            while text not in self._shown:
+                await self._more.wait()
+        shown, self._shown = self._shown, ""
+        return shown
+
+
+def words(machine: Machine) -> list[int]:
+    return machine.state.words[: INDEX["engine"]].tolist()
+
+
+async def talk(runner: MachineRunner) -> None:
+    """Boot the runner's guest on a stream and have it compute something."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    peer = Peer(ours)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runner.run)
+        nursery.start_soon(runner.attach, theirs, runner.machine.wire)
+        nursery.start_soon(peer.serve)
+        await peer.wait_for("> ")
+        await peer.type("fib 10\r")
+        assert "55" in await peer.wait_for("> ")
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("pace", Pace, ids=lambda pace: pace.value)
+@pytest.mark.parametrize("kind", [MachineKind.HARDWARE, MachineKind.MAMBO], ids=lambda kind: kind.value)
+def test_guest_talks_to_a_stream_and_the_run_can_be_replayed(kind: MachineKind, pace: Pace) -> None:
+    journal: list[Input] = []
+    seen: list[list[int]] = []
+    runner = MachineRunner(new_machine(kind), pace=pace)
+
+    def note(come: Input) -> None:
+        journal.append(come)
+        seen.append(words(runner.machine))
+
+    runner.journal = note
+    trio.run(talk, runner)
+
+    machine = new_machine(kind)
+    for come, expected in zip(journal, seen, strict=True):
+        assert replay(machine, [come], come.time).kind is ExitKind.BUDGET
+        machine.wire.drain()
+        assert machine.now == come.time
+        assert words(machine) == expected
+
+
+def test_idle_guest_follows_the_host_clock_and_a_long_lag_is_forgiven() -> None:
+    async def main() -> None:
+        # Nobody is on the line: the guest polls for CTS, with longer and longer sleeps.
+        machine = new_machine()
+        runner = MachineRunner(machine)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            await settled(runner)
+            clock.jump(0.5)
+            half_a_second = INSTRUCTIONS_PER_SECOND // 2
+            # The sleep that is under way counts when it ends.
+            await until(lambda: machine.now >= half_a_second - LONGEST_SLEEP)
+            await settled(runner)
+            assert machine.now < half_a_second + LONGEST_SLEEP
+            clock.jump(FORGIVEN_LAG + 10)
+            await settled(runner)
+            assert machine.now < half_a_second + 3 * LONGEST_SLEEP
+            nursery.cancel_scope.cancel()
+
+    clock = trio.testing.MockClock()
+    trio.run(main, clock=clock)
+
+
+def test_time_stands_still_while_halted() -> None:
+    async def main() -> None:
+        runner = MachineRunner(new_machine())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            assert (await runner.halt()).kind is ExitKind.STOP_REQUEST
+            at = runner.machine.now
+            clock.jump(100)
+            await runner.step(10)
+            assert runner.machine.now == at + 10
+            runner.resume()
+            await settled(runner)
+            assert runner.machine.now - at < 2 * LONGEST_SLEEP
+            nursery.cancel_scope.cancel()
+
+    clock = trio.testing.MockClock()
+    trio.run(main, clock=clock)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the other tasks run until `condition`; the suite's timeout ends a vain wait."""
+    while not condition():
+        await trio.lowlevel.checkpoint()
+
+
+async def settled(runner: MachineRunner) -> None:
+    """Wait until the guest is idle and waits for the (mock) clock."""
+    await until(lambda: runner.is_idle)
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def test_halt_stops_a_guest_that_computes() -> None:
+    async def main() -> None:
+        spinning = load_raw_words(0x38630001, 0x4BFFFFFC)  # addi r3,r3,1; b .-4
+        runner = MachineRunner(Machine(MachineConfig(memory=1 << 20), spinning))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            for _ in range(3):
+                with trio.fail_after(10):
+                    exit_ = await runner.halt()
+                assert exit_.kind is ExitKind.STOP_REQUEST
+                count = runner.machine.state.icount
+                assert runner.machine.state.get("gpr", 3) == (count + 1) // 2
+                await runner.step(1)
+                assert runner.machine.state.icount == count + 1
+                runner.resume()
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_end_of_the_guest_is_visible() -> None:
+    async def main() -> None:
+        # li r3,31; li r4,7; the simulator's call word: exit with code 7.
+        leaving = load_raw_words(0x3860001F, 0x38800007, 0x7C0007CC)
+        config = MachineConfig(MachineKind.MAMBO, memory=1 << 20)
+        runner = MachineRunner(Machine(config, leaving))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            with trio.fail_after(10):
+                exit_ = await runner.wait_end()
+            assert (exit_.kind, exit_.detail) == (ExitKind.SHUTDOWN, 7)
+            await runner.reset()
+            assert runner.machine.state.icount == 0
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_range_steps_end_where_pc_leaves() -> None:
+    async def main() -> None:
+        # At 0: three times around addi; bdnz, then out.
+        program = load_raw_words(0x38600003, 0x7C6903A6, 0x38840001, 0x4200FFFC, 0x60000000, 0x60000000)
+        runner = MachineRunner(Machine(MachineConfig(memory=1 << 20), program), halted=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            runner.resume(within=range(0, 0x10))
+            assert (await runner.wait_parked()).kind is ExitKind.BUDGET
+            state = runner.machine.state
+            assert (state.pc, state.icount, state.get("gpr", 4)) == (0x10, 8, 3)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
