@@ -32,6 +32,7 @@ from emulator.devices.hvterm import HypervisorTerminal
 from emulator.devices.port import Port
 from emulator.devices.simcalls import SimulatorCalls
 from emulator.devices.uart16550 import Uart16550
+from emulator.engines import engine_named
 from emulator.memory import PAGE_SIZE, Memory, NoMemory
 
 #: An engine is let go this far before a stop request is looked at.

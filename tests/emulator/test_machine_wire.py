@@ -6,6 +6,7 @@ import pytest
 from wired import WiredMachine
 
 from emulator.config import MachineKind
+from emulator.cpu.state import INDEX
 
 KINDS = [MachineKind.HARDWARE, MachineKind.MAMBO]
 
@@ -24,6 +25,6 @@ def test_two_runs_with_the_same_input_at_the_same_time_are_the_same() -> None:
         guest.run_until_text("> ")
         guest.type("ticks\r")
         guest.run_until_text("> ")
-        return guest.machine.now, guest.machine.state.words.tolist(), guest.machine.memory.read(0, 1 << 25)
+        return guest.machine.now, guest.machine.state.words[: INDEX["engine"]].tolist(), guest.machine.memory.read(0, 1 << 25)
 
     assert run() == run()
