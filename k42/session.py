@@ -127,7 +127,11 @@ class Gdb:
             return self._stops.pop(0)
 
     async def interrupt(self) -> None:
-        """Press Ctrl-C in gdb, which passes it on to the target; `wait_stop` takes the stop."""
+        """Press Ctrl-C in gdb, which passes it on to the target; `wait_stop` takes the stop.
+
+        gdb 13 loses a Ctrl-C that comes while it is still setting the target going, some milliseconds after
+        `start` returns: see a sign of life of the target first.
+        """
         self.process.send_signal(signal.SIGINT)
         await trio.lowlevel.checkpoint()
 

@@ -126,6 +126,7 @@ async def attach_to_the_emulator(gdb: Gdb, console: Console) -> None:
     title("the emulator's own stub: Ctrl-C, step, detach")
     await gdb_command(gdb, f"target remote {LOOPBACK}:{gdb_port(gdb)}")
     await gdb.start("continue")
+    expect("144" in await console.ask("fib 12"), "the machine runs under gdb")
     await gdb.interrupt()
     stop = report(await gdb.wait_stop())
     expect(stop.reason == "signal-received", "Ctrl-C stops the machine")

@@ -116,6 +116,7 @@ def test_control_c_stops_the_emulated_machine(running_up: RunningUp) -> None:
     async def main() -> None:
         async with running_up() as up, attached(up, "emulator_gdb") as (gdb, console):
             await gdb.start("continue")
+            assert "144" in await console.ask("fib 12")
             await gdb.interrupt()
             stop = await gdb.wait_stop()
             assert (stop.reason, stop.payload["signal-name"]) == ("signal-received", "SIGINT")
