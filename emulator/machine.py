@@ -211,8 +211,9 @@ class Machine:
     def _run_traced(self) -> Exit | None:
         """Run one instruction with MSR[SE] or MSR[BE] on and take the trace interrupt it causes.
 
-        The bits of before the instruction decide, so one that clears them is still traced.  An instruction
-        that causes another interrupt does not complete and is not traced; rfid never is (Book III 2.01, 5.5.11).
+        The bits of before the instruction decide, so one that clears them is still traced.  An
+        instruction that causes another interrupt does not complete and is not traced; nor is rfid
+        (Book III 2.01, 5.5.11).
         """
         state = self.state
         real = self.mmu.probe(state.pc)
