@@ -60,6 +60,9 @@ DEVICE_TREE_SPACE = 1 << 20
 #: log2 of the page table's entries, and so the architecture's smallest table (HTABSIZE 0).
 PAGE_TABLE_ENTRIES_LOG2 = 14
 PAGE_TABLE_SIZE = 16 << PAGE_TABLE_ENTRIES_LOG2
+# The table comes right behind the kernel, where its own size aligns it, and the segment table's page
+# behind it.
+_PAGE_TABLE_END = LOAD_ADDRESS + KERNEL_SIZE + PAGE_TABLE_SIZE + PAGE_SIZE
 PAGE_TABLE_GROUPS = PAGE_TABLE_SIZE // pte.PTE_GROUP_SIZE
 LOW_PAGES = 3
 #: Where the UART answers on hardware.
@@ -120,8 +123,11 @@ def load_raw(path: str, address: int, entry: int | None = None) -> Program:
     data = _read(path)
     if not data:
         raise LoadError(f"{path}: the file is empty")
+    pc = address if entry is None else entry
+    if pc % 4 or pc < 0:
+        raise LoadError(f"{path}: no instruction begins at {pc:#x}; give --entry a multiple of 4")
     segment = Segment(address, data, len(data), executable=True)
-    return Program(path, Entry.BARE, (segment,), address if entry is None else entry, is_elf=False)
+    return Program(path, Entry.BARE, (segment,), pc, is_elf=False)
 
 
 def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
@@ -202,9 +208,9 @@ def enter(program: Program, config: MachineConfig, state: CpuState, memory: Memo
     try:
         _enter_kernel(program, config, state, memory, mmu)
     except NoMemory as error:
-        least = (LOAD_ADDRESS + KERNEL_SIZE + PAGE_TABLE_SIZE + REBOOT_SPACE) >> 20
+        least = _round_up(_PAGE_TABLE_END + DEVICE_TREE_SPACE + REBOOT_SPACE, 1 << 20) >> 20
         raise LoadError(
-            f"{program.path}: a kernel needs {least + 1} MB of memory; give --memory {least + 1}M or more"
+            f"{program.path}: a kernel needs {least} MB of memory; give --memory {least}M or more"
         ) from error
 
 
@@ -212,11 +218,11 @@ def _enter_kernel(program: Program, config: MachineConfig, state: CpuState, memo
     info = LOAD_ADDRESS - _round_up(BOOT_INFO_SIZE, PAGE_SIZE)
     stack_top = info
     stack = stack_top - STACK_PAGES * PAGE_SIZE
-    table = _round_up(LOAD_ADDRESS + KERNEL_SIZE, PAGE_TABLE_SIZE)
+    table = _PAGE_TABLE_END - PAGE_SIZE - PAGE_TABLE_SIZE
     segment_table = table + PAGE_TABLE_SIZE
     reboot = memory.size - REBOOT_SPACE
     device_tree = reboot - DEVICE_TREE_SPACE
-    if device_tree < segment_table + PAGE_SIZE:
+    if device_tree < _PAGE_TABLE_END:
         raise NoMemory(memory.size)
 
     on_hardware = config.kind is MachineKind.HARDWARE
