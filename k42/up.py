@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 import trio
 
 from emulator.debug import EmulatorTarget
 from emulator.machine import Machine
-from emulator.runner import MachineRunner, describe
+from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
 from k42.bridge import CONSOLE_CHANNEL, add_step_option, break_in_by_typing, serve_bridge
@@ -74,7 +75,7 @@ async def _up(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> 
         _announce(machine, console, bridge, stub)
         nursery.start_soon(runner.attach, ours, machine.wire)
         nursery.start_soon(runner.run)
-        nursery.start_soon(_start_again, runner)
+        nursery.start_soon(_start_again, runner, server)
         if has_terminal:
             stream = server.attach(CONSOLE_CHANNEL, "the terminal of `k42 up`")
             await run_console(stream, banner="[Ctrl-] opens the monitor; `quit` there ends everything]")
@@ -126,10 +127,18 @@ def _announce(machine: Machine, console: str, bridge: str, stub: str) -> None:
     sys.stdout.flush()
 
 
-async def _start_again(runner: MachineRunner) -> None:
-    """Boot the kernel anew whenever it has ended."""
+async def _start_again(runner: MachineRunner, server: Server) -> None:
+    """Boot the kernel anew whenever it has ended: on the wire (`$`), or by shutting the machine down."""
     while True:
-        exit_ = await runner.wait_end()
-        log.warning("%s; it is started again", describe(exit_))
+        server.ended = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cancel_after, server.ended.wait, nursery.cancel_scope)
+            nursery.start_soon(_cancel_after, runner.wait_end, nursery.cancel_scope)
+        log.warning("the kernel has ended; it is started again")
         await runner.reset()
         runner.resume()
+
+
+async def _cancel_after(wait: Callable[[], Awaitable[object]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()

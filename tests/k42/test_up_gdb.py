@@ -98,16 +98,34 @@ def test_a_software_watchpoint_finds_who_writes_a_variable(running_up: RunningUp
     trio.run(main)
 
 
-@pytest.mark.parametrize("stub", STUBS)
-def test_kill_and_reconnect(running_up: RunningUp, stub: str) -> None:
+def test_kill_through_the_bridge_ends_the_kernel_which_boots_again(running_up: RunningUp) -> None:
     async def main() -> None:
-        async with running_up() as up:
-            async with attached(up, stub) as (gdb, _console):
-                await gdb.console("kill")
-            async with attached(up, stub) as (gdb, console):
-                assert int(await gdb.evaluate("(unsigned long) $pc")) != 0
-                await gdb.start("continue")
+        async with running_up() as up, attached(up, "bridge") as (first, console):
+            await first.console("kill")
+            await console.expect("Enable thinwire")
+            await console.expect(console.prompt)
+            await console.type("trap\r")
+            await console.expect("GDB got trap")
+            async with open_gdb([str(guest_kernel())]) as second:
+                await second.connect(f"{LOOPBACK}:{up.ports.bridge}")
+                assert "breakpoint" in await second.console("backtrace 1")
+                await second.start("continue")
+                await console.expect(console.prompt)
                 assert "fib" in await console.ask("help")
+
+    trio.run(main)
+
+
+def test_kill_on_the_emulators_stub_resets_the_machine_to_its_entry(running_up: RunningUp) -> None:
+    async def main() -> None:
+        async with running_up() as up, attached(up, "emulator_gdb") as (gdb, console):
+            await gdb.console("kill")
+            await gdb.connect(f"{LOOPBACK}:{up.ports.emulator_gdb}")
+            assert "start" in await gdb.console("info symbol $pc")
+            await gdb.start("continue")
+            await console.expect("Enable thinwire")
+            await console.expect(console.prompt)
+            assert "fib" in await console.ask("help")
 
     trio.run(main)
 
