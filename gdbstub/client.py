@@ -1,9 +1,9 @@
 """RemoteTarget: a Target that is a stub at the other end of a line.
 
 What the stub can do it is asked to do.  What it cannot, this makes up from what is there, as `quirks` say:
-registers one by one from the whole block, breakpoints from planted traps (`traps`), steps by `stepping`.
-Everything learned at a stop is kept until the next resume, and what is changed (registers, breakpoints taken
-away) is sent only then: on a slow line each exchange counts.
+registers one by one from the whole block, breakpoints from planted traps, steps by `stepping`.  Everything
+learned at a stop is kept until the next resume, and what is changed is sent only then (`stub_state`): on a
+slow line each exchange counts.
 
 Where the target stands:
 
@@ -27,13 +27,15 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from gdbstub import commands, replies
-from gdbstub.link import Link, Silence
-from gdbstub.memory_cache import MemoryCache
-from gdbstub.ppc64 import INSTRUCTION_SIZE, MSR_SE
+from gdbstub import commands, monitor, negotiation, replies
+from gdbstub.commands import Command
+from gdbstub.dialogue import Refused
+from gdbstub.link import Link, News, Silence
+from gdbstub.ppc64 import INSTRUCTION_SIZE
 from gdbstub.quirks import Quirks
 from gdbstub.registers import Description
 from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
+from gdbstub.stub_state import StubState
 from gdbstub.target import (
     SIGTRAP,
     Action,
@@ -41,7 +43,6 @@ from gdbstub.target import (
     Breakpoint,
     BreakpointKind,
     Condition,
-    MemoryFault,
     StopKind,
     StopReason,
     TargetError,
@@ -49,7 +50,7 @@ from gdbstub.target import (
     Thread,
     Unsupported,
 )
-from gdbstub.traps import TRAP, Traps
+from gdbstub.traps import Traps
 
 log = logging.getLogger("gdbstub")
 
@@ -57,12 +58,8 @@ log = logging.getLogger("gdbstub")
 # allows.
 PROBE_PATIENCE = 1.5
 
-# Reads are cut at these boundaries, so that a hole in memory costs one failed read and not the bytes before
-# it.
-PAGE = 4096
-
-# Places where a planted trap has been seen to stick; bounded, since it is only there to save a read.
-MAX_VERIFIED = 4096
+# Threads asked for; a stub that goes on listing is broken.
+MAX_THREADS = 4096
 
 
 async def _no_way_in() -> None:
@@ -93,11 +90,14 @@ async def connect(
 ) -> AsyncIterator[RemoteTarget]:
     """Talk to the stub at the other end of `stream` for as long as the block runs.
 
-    Leaving the block removes the traps that are planted, if the target stands still.
+    Leaving the block removes the traps that are planted, if the target stands still.  Raises TargetError if
+    a stub that ought to answer at once does not.
     """
     async with stream, trio.open_nursery() as nursery:
         target = RemoteTarget(stream, quirks, surroundings or Surroundings(), nursery)
         try:
+            if quirks.negotiates:
+                await target.negotiate()
             yield target
         finally:
             with trio.move_on_after(PROBE_PATIENCE, shield=True):
@@ -106,7 +106,7 @@ async def connect(
 
 
 class RemoteTarget:
-    """A stub as a Target.  Made by `connect`."""
+    """A stub as a Target.  Made by `connect`.  `mode` is how steps are made for a stub that has none."""
 
     actions = frozenset({ActionKind.CONTINUE, ActionKind.STEP})
 
@@ -114,26 +114,49 @@ class RemoteTarget:
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
         self.quirks = quirks
-        self.description: Description = quirks.default
         self.mode = Mode.AUTO
-        self.link = Link(stream, quirks, self._on_stop, surroundings.on_text)
+        self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
+        self._link = Link(stream, quirks, self._on_stop, self._on_text)
+        self._state = StubState(self._link, quirks, surroundings.describe, surroundings.forbidden)
+        self._unknown: set[type[Command]] = set()
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
         self._is_known = False
         self._is_arriving = False  # a stop has been heard of; its job is finding out what it is
-        self._changed = trio.Event()
         self._has_job = True
-        self._raw_in, self._raw_out = trio.open_memory_channel[StopReason | None](4)
-        self._block: bytes | None = None
-        self._is_dirty = False
-        self._is_se_set = False
-        self._cache = MemoryCache()
-        self._traps = Traps()
-        self._verified: set[int] = set()
+        self._changed = trio.Event()
+        self._news_in, self._news_out = trio.open_memory_channel[News](4)
         nursery.start_soon(self._listen)
         nursery.start_soon(self._job, self._await_stop, None)
+
+    async def negotiate(self) -> None:
+        """Find out what the stub can do."""
+        findings = await negotiation.negotiate(self._link, self.quirks)
+        self._state.description = findings.description
+        self._state.max_command = findings.packet_size
+        self._state.max_read = min(self.quirks.max_read, findings.packet_size // 2 - 8)
+
+    @property
+    def description(self) -> Description:
+        """The registers there are."""
+        return self._state.description
+
+    def _has(self, command: type[Command]) -> bool:
+        return self.quirks.has(command) and command not in self._unknown
+
+    async def _ask(self, command: Command) -> bytes:
+        """Send a command that the stub may not know.  Raises Unsupported, TargetError."""
+        kind = type(command)
+        if self._has(kind):
+            body = await self._link.ask(commands.format(command))
+            if body[:1] == b"E":
+                raise TargetError(errno.EIO, f"the stub answers {body[:80].decode('latin-1')}")
+            if body:
+                return body
+            self._unknown.add(kind)
+        raise Unsupported(kind.__name__)
 
     # Standing still and running
 
@@ -143,14 +166,18 @@ class RemoteTarget:
         return None if self._failure else self._stopped
 
     async def _listen(self) -> None:
-        await self.link.listen()
+        await self._link.listen()
         self._failure = TargetLost("the line to the stub is closed")
         self._wake()
 
-    def _on_stop(self, reason: StopReason | None) -> None:
+    def _on_text(self, text: bytes) -> None:
+        self._output = (self._output + text)[-monitor.MAX_OUTPUT :]
+        self._surroundings.on_text(text)
+
+    def _on_stop(self, news: News) -> None:
         self._is_arriving = True
         try:
-            self._raw_in.send_nowait(reason)
+            self._news_in.send_nowait(news)
         except trio.WouldBlock:
             log.warning("the stub reports one stop after another; one is dropped")
         if not self._has_job:
@@ -188,13 +215,11 @@ class RemoteTarget:
         self._changed = trio.Event()
 
     async def wait_stop(self) -> StopReason:
-        """Do `work` until the target stands still.  If it fails before running, the target stands as
-        `before`.
-        """
+        """Wait until the target stands still.  Raises TargetError if it could not be resumed as asked."""
         while True:
             if self._failure is not None:
                 failure = self._failure
-                if not self.link.is_lost:
+                if not self._link.is_lost:
                     self._failure = None
                 raise failure
             if self._stopped is not None:
@@ -207,21 +232,24 @@ class RemoteTarget:
             return
         if not self._is_known:
             try:
-                reason = replies.parse_stop(await self.link.ask(b"?", PROBE_PATIENCE))
+                reason = replies.parse_stop(await self._link.ask(b"?", PROBE_PATIENCE))
             except Silence:
                 self._is_known = True
             else:
                 self._on_stop(reason)
                 return
-        await self._surroundings.break_in()
+        if self.quirks.obeys_interrupts:
+            await self._link.send_interrupt()
+        else:
+            await self._surroundings.break_in()
 
     async def resume(self, actions: Sequence[Action]) -> None:
         """Start running or stepping; what comes of it is told by `wait_stop`."""
         before = self._standing()
         if before.is_final:
             raise TargetError(errno.ESRCH, "the target has ended")
-        while self._raw_out.statistics().current_buffer_used:
-            self._raw_out.receive_nowait()
+        while self._news_out.statistics().current_buffer_used:
+            self._news_out.receive_nowait()
         self._is_known = True
         self._start(self._continue if actions[0].kind is ActionKind.CONTINUE else self._step, before)
 
@@ -232,308 +260,245 @@ class RemoteTarget:
 
     # Jobs
 
+    async def _await_news(self) -> StopReason | None:
+        news = await self._news_out.receive()
+        if isinstance(news, Refused):
+            raise TargetError(
+                errno.EPERM, f"the stub refuses to run: {news.body.decode('latin-1') or 'unknown'}"
+            )
+        self._state.forget()
+        return news
+
     async def _await_stop(self) -> StopReason:
         """Wait for a stop that somebody wants."""
+        state = self._state
         while True:
-            raw = await self._raw_out.receive()
-            self._forget()
-            if raw is None:
-                raw = replies.parse_stop(await self.link.ask(b"?"))
-            reason = raw or StopReason()
+            reason = await self._await_news()
+            if reason is None:
+                reason = replies.parse_stop(await self._link.ask(b"?")) or StopReason()
             self._is_known = True
             if reason.is_final:
-                self._traps = Traps()
+                state.traps = Traps()
                 return reason
-            pc = await self._pc()
-            if reason.signal != SIGTRAP or pc not in self._traps.planted:
+            if reason.signal != SIGTRAP or not state.traps.planted:
                 return reason
-            if not self._traps.is_stale(pc):
+            pc = await state.pc()
+            if pc not in state.traps.planted:
+                return reason
+            if not state.traps.is_stale(pc):
                 return replace(reason, kind=StopKind.SWBREAK)
-            await self._restore(pc)
+            await state.restore(pc)
             await self._go()
 
     async def _continue(self) -> StopReason:
-        for addr in self._traps.to_restore():
-            await self._restore(addr)
-        for addr in self._traps.to_plant():
-            await self._plant(addr)
+        await self._state.bring_traps_up_to_date()
         await self._go()
         return await self._await_stop()
 
-    async def _go(self) -> None:
-        await self._flush_registers()
+    async def _go(self, verb: bytes = b"c") -> None:
+        await self._state.flush_registers()
         self._is_arriving = False
-        await self.link.tell(b"c")
-        self._is_se_set = False
-        self._forget()
+        await self._link.tell(verb)
+        # `c` clears MSR[SE] in the stubs that step by it.
+        self._state.steps_by_trace = False
+        self._state.forget()
 
     async def _step(self) -> StopReason:
-        pc = await self._pc()
-        if pc in self._traps.planted:
-            await self._restore(pc)
-        self._is_arriving = False
-        if self.quirks.has(commands.Step):
-            await self._flush_registers()
-            await self.link.tell(b"s")
-            self._forget()
+        state = self._state
+        pc = await state.pc()
+        if pc in state.traps.planted:
+            await state.restore(pc)
+        if self._has(commands.Step):
+            await self._go(b"s")
             return await self._await_stop()
-        word = int.from_bytes(await self._read(pc, INSTRUCTION_SIZE), "big")
-        if self.mode is Mode.HARDWARE and self.quirks.steps_by_detach and not is_unit(word):
+        word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
+        if self.mode is Mode.HARDWARE and not is_unit(word):
             return await self._step_by_detach(pc)
-        plan = plan_step(await self._read(pc, window(word)), pc, self._known_register)
-        match plan:
+        code = await state.read(pc, window(word))
+        match plan_step(code, pc, state.register):
             case Impossible(text):
                 raise TargetError(errno.EPERM, f"no step at {self._surroundings.describe(pc)}: {text}")
             case Compute(registers):
-                self._change(registers)
+                await state.change(registers)
                 return StopReason()
-        planted = [addr for addr in plan.traps if addr not in self._traps.planted]
+            case plan:
+                return await self._run_to(plan.traps)
+
+    async def _run_to(self, ends: Sequence[int]) -> StopReason:
+        """Plant traps for one step, run to one of them, remove them."""
+        state = self._state
+        planted = [addr for addr in ends if addr not in state.traps.planted]
+        wanted = state.traps.wanted
         try:
             for addr in planted:
-                await self._plant(addr)
+                await state.plant(addr)
+            # While the step lasts somebody does want them: they are not stale.
+            state.traps.wanted = wanted | set(ends)
             await self._go()
-            reason = await self._await_step(plan.traps)
+            reason = await self._await_stop()
+            at_end = reason.kind is StopKind.SWBREAK and await state.pc() in ends
         finally:
+            state.traps.wanted = wanted
             with trio.CancelScope(shield=True):
                 for addr in planted:
-                    if addr in self._traps.planted and addr not in self._traps.wanted:
-                        await self._restore(addr)
-        return reason
-
-    async def _await_step(self, ends: Sequence[int]) -> StopReason:
-        """Wait for the stop at one of the traps planted for a step; nobody wants them, yet they are not
-        stale.
-        """
-        wanted = self._traps.wanted
-        self._traps.wanted = wanted | set(ends)
-        try:
-            reason = await self._await_stop()
-        finally:
-            self._traps.wanted = wanted
-        if reason.kind is StopKind.SWBREAK and await self._pc() in ends:
-            return replace(reason, kind=StopKind.SIGNAL)
-        return reason
+                    if state.traps.is_stale(addr):
+                        await state.restore(addr)
+        return replace(reason, kind=StopKind.SIGNAL) if at_end else reason
 
     async def _step_by_detach(self, pc: int) -> StopReason:
-        """One instruction with MSR[SE]: detaching does not clear it, so the kernel comes back by a trace
-        interrupt.
+        """Execute one instruction with MSR[SE]: `D` does not clear it, so a trace interrupt brings the
+        kernel back.
         """
-        if not self._is_se_set:
-            self._is_se_set = self._is_dirty = True
-        await self._flush_registers()
-        if await self.link.ask(b"D") != replies.OK:
+        if not self.quirks.steps_by_detach:
+            raise TargetError(
+                errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
+            )
+        state = self._state
+        if not state.steps_by_trace:
+            await state.set_trace(True)
+        await state.flush_registers()
+        self._is_arriving = False
+        if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go for a step")
-        raw = await self._raw_out.receive()
-        self._forget()
-        if raw is None and await self._pc() == pc:
+        reason = await self._await_news()
+        if reason is None and await state.pc() == pc:
             # Not moved: a branch to itself, or the instruction's own exception.
-            raw = replies.parse_stop(await self.link.ask(b"?"))
-        return raw or StopReason()
+            reason = replies.parse_stop(await self._link.ask(b"?"))
+        return reason or StopReason()
 
-    # Registers
-
-    def _forget(self) -> None:
-        self._block = None
-        self._is_dirty = False
-        self._cache.clear()
-
-    async def _registers(self) -> bytes:
-        if self._block is None:
-            raw = self._decode(await self.link.ask(b"g"), self.description.g_size)
-            if self._is_se_set:
-                raw = self._with_se(raw, False)
-            self._block = raw
-        return self._block
-
-    def _with_se(self, block: bytes, on: bool) -> bytes:
-        msr = self.description.value(block, "msr")
-        return self.description.replace(block, {"msr": msr | MSR_SE if on else msr & ~MSR_SE})
-
-    def _decode(self, body: bytes, size: int) -> bytes:
-        """Return the bytes of a hex reply.  Raises TargetError for an `E` reply or a wrong length."""
-        try:
-            raw = bytes.fromhex(body.decode("ascii"))
-        except ValueError:
-            raise TargetError(errno.EIO, f"the stub answers {body[:40].decode('latin-1')}") from None
-        if len(raw) != size:
-            raise TargetError(errno.EPROTO, f"the stub sends {len(raw)} bytes instead of {size}")
-        return raw
-
-    async def _pc(self) -> int:
-        return self.description.value(await self._registers(), self.description.pc)
-
-    def _known_register(self, name: str) -> int:
-        assert self._block is not None
-        return self.description.value(self._block, name)
-
-    def _change(self, values: dict[str, int]) -> None:
-        assert self._block is not None
-        self._block = self.description.replace(self._block, values)
-        self._is_dirty = True
-
-    async def _flush_registers(self) -> None:
-        if not self._is_dirty:
-            return
-        block = await self._registers()
-        sent = self._with_se(block, True) if self._is_se_set else block
-        if await self.link.ask(b"G" + sent.hex().encode()) != replies.OK:
-            raise TargetError(errno.EPROTO, "the stub refuses the registers")
-        self._is_dirty = False
+    # Registers, memory, breakpoints
 
     async def read_registers(self, thread: int) -> bytes:
-        self._standing()
-        return await self._registers()
+        """Return the `g` block."""
+        if thread != self._standing().thread:
+            return await self._of_thread(thread)
+        return await self._state.registers()
+
+    async def _of_thread(self, thread: int) -> bytes:
+        """Return another thread's block, past what is remembered of the one that stopped."""
+        await self._ask(commands.SelectThread("g", thread))
+        try:
+            block = bytes.fromhex((await self._link.ask(b"g")).replace(b"x", b"0").decode("ascii"))
+        except ValueError:
+            raise TargetError(errno.ESRCH, f"the stub has no registers of thread {thread}") from None
+        finally:
+            await self._ask(commands.SelectThread("g", self._standing().thread))
+        return block.ljust(self.description.g_size, b"\0")[: self.description.g_size]
 
     async def write_registers(self, thread: int, block: bytes) -> None:
-        self._standing()
-        self._block = block
-        self._is_dirty = True
+        """Set the `g` block, when the target runs next."""
+        self._own_thread(thread)
+        self._state.set_registers(block)
+
+    def _own_thread(self, thread: int) -> None:
+        if thread != self._standing().thread:
+            raise TargetError(errno.ENOTSUP, "only the thread that stopped can be changed")
 
     async def read_register(self, thread: int, number: int) -> bytes:
+        """Return one register."""
         name = self.description.by_number[number].name
-        if name not in self.description.offsets:
-            raise Unsupported(f"register {name}")
-        return (await self.read_registers(thread))[self.description.span(name)]
+        if name in self.description.offsets:
+            return (await self.read_registers(thread))[self.description.span(name)]
+        return bytes.fromhex((await self._ask(commands.ReadRegister(number))).decode("latin-1"))
 
     async def write_register(self, thread: int, number: int, raw: bytes) -> None:
+        """Set one register."""
+        self._own_thread(thread)
         name = self.description.by_number[number].name
-        if name not in self.description.offsets:
-            raise Unsupported(f"register {name}")
-        await self.read_registers(thread)
-        self._change({name: self.description.decode(raw)})
-
-    # Memory
+        if name in self.description.offsets:
+            await self._state.change({name: self.description.decode(raw)})
+        else:
+            await self._ask(commands.WriteRegister(number, raw))
 
     async def read_memory(self, addr: int, length: int) -> bytes:
+        """Return up to `length` bytes, without our traps."""
         self._standing()
-        return await self._read(addr, length)
-
-    async def _read(self, addr: int, length: int) -> bytes:
-        pieces: list[bytes] = []
-        end = addr + length
-        while addr < end:
-            size = min(end, (addr & -PAGE) + PAGE) - addr
-            try:
-                piece = await self._read_piece(addr, size)
-            except MemoryFault:
-                if pieces:
-                    break
-                raise
-            pieces.append(self._traps.show(addr, piece))
-            addr += size
-        return b"".join(pieces)
-
-    async def _read_piece(self, addr: int, length: int) -> bytes:
-        """Read within one page, whole lines where that works."""
-        known = self._cache.lookup(addr, length)
-        if known is None:
-            try:
-                start, size = self._cache.missing(addr, length)
-                self._cache.fill(start, await self._read_raw(start, size))
-            except MemoryFault:
-                return await self._read_raw(addr, length)
-            known = self._cache.lookup(addr, length)
-        assert known is not None
-        return known
-
-    async def _read_raw(self, addr: int, length: int) -> bytes:
-        pieces = []
-        for start in range(addr, addr + length, self.quirks.max_read):
-            size = min(self.quirks.max_read, addr + length - start)
-            body = await self.link.ask(b"m%x,%x" % (start, size))
-            if body[:1] == b"E" and len(body) % 2:
-                raise MemoryFault(start)
-            pieces.append(self._decode(body, size))
-        return b"".join(pieces)
+        return await self._state.read(addr, length)
 
     async def write_memory(self, addr: int, data: bytes) -> None:
+        """Write memory, around our traps."""
         self._standing()
-        await self._write_raw(addr, self._traps.hide(addr, data))
-        self._cache.write(addr, data)
-        if self.quirks.ignores_some_writes and data and await self._read_raw(addr, 1) != data[:1]:
-            self._cache.clear()
-            raise self._ignored(addr)
-
-    async def _write_raw(self, addr: int, data: bytes) -> None:
-        # `M`, two numbers of 16 digits, their separators, and the four bytes of the frame.
-        room = (self.quirks.max_command - 40) // 2
-        for offset in range(0, len(data), room):
-            piece = data[offset : offset + room]
-            reply = await self.link.ask(b"M%x,%x:%b" % (addr + offset, len(piece), piece.hex().encode()))
-            if reply != replies.OK:
-                raise MemoryFault(addr + offset)
-
-    def _ignored(self, addr: int) -> TargetError:
-        place = self._surroundings.describe(addr)
-        return TargetError(errno.EPERM, f"the stub needs {place} itself and ignores writes there")
-
-    # Breakpoints
+        await self._state.write(addr, data)
 
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
-        if breakpoint.kind is not BreakpointKind.SOFTWARE or condition is not None:
-            raise Unsupported("this kind of breakpoint")
+        """Set a breakpoint: the stub's own if it has them, a planted trap if not."""
+        if condition is not None:
+            raise Unsupported("a condition")
         self._standing()
-        if breakpoint.addr not in self._traps.planted:
-            await self._plant(breakpoint.addr)
-        self._traps.wanted.add(breakpoint.addr)
+        if self._has(commands.InsertBreakpoint):
+            try:
+                await self._ask(
+                    commands.InsertBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
+                )
+                return
+            except Unsupported:
+                # One kind missing says nothing about the others.
+                self._unknown.discard(commands.InsertBreakpoint)
+        if breakpoint.kind is not BreakpointKind.SOFTWARE:
+            raise Unsupported("this kind of breakpoint")
+        if breakpoint.addr not in self._state.traps.planted:
+            await self._state.plant(breakpoint.addr)
+        self._state.traps.wanted.add(breakpoint.addr)
 
     async def remove(self, breakpoint: Breakpoint) -> None:
-        # The trap stays until the next resume: gdb takes all away at every stop, only to put them back.
-        self._traps.wanted.discard(breakpoint.addr)
+        """Remove a breakpoint; a planted trap stays until the next resume, since gdb mostly puts it back."""
+        if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
+            self._state.traps.wanted.discard(breakpoint.addr)
+        elif self._has(commands.RemoveBreakpoint):
+            self._standing()
+            await self._ask(
+                commands.RemoveBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
+            )
 
-    async def _plant(self, addr: int) -> None:
-        """Put a trap at `addr`, and see that it is there.  Raises TargetError."""
-        place = self._surroundings.describe(addr)
-        if any(addr in code for code in self._surroundings.forbidden):
-            raise TargetError(errno.EPERM, f"{place} is the stub's own code; a trap there would kill it")
-        original = await self._read(addr, INSTRUCTION_SIZE)
-        if len(original) != INSTRUCTION_SIZE:
-            raise MemoryFault(addr)
-        await self._write_raw(addr, TRAP)
-        self._traps.planted[addr] = original
-        if self.quirks.ignores_some_writes and addr not in self._verified:
-            if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
-                del self._traps.planted[addr]
-                raise self._ignored(addr)
-            if len(self._verified) >= MAX_VERIFIED:
-                self._verified.clear()
-            self._verified.add(addr)
+    # The rest
 
-    async def _restore(self, addr: int) -> None:
-        await self._write_raw(addr, self._traps.planted[addr])
-        del self._traps.planted[addr]
+    async def threads(self) -> Sequence[Thread]:
+        """Return the threads the stub lists; one if it knows of none."""
+        found: list[Thread] = []
+        try:
+            body = await self._ask(commands.FirstThreads())
+            while body[:1] == b"m" and len(found) < MAX_THREADS:
+                found += [Thread(int(number, 16)) for number in body[1:].split(b",")]
+                body = await self._ask(commands.MoreThreads())
+        except (Unsupported, ValueError):
+            pass
+        return found or [Thread(1)]
 
-    # Leaving
+    async def monitor(self, command: str) -> str:
+        """Carry out our own commands; hand others to the stub."""
+        own = monitor.carry_out(self, command)
+        if own is not None:
+            return own
+        self._output = b""
+        body = await self._ask(commands.MonitorCommand(command.encode()))
+        text = b"" if body == replies.OK else bytes.fromhex(body.decode("latin-1"))
+        return (self._output + text).decode("utf-8", "replace")
 
     async def withdraw(self) -> None:
         """Remove what is planted and send what is pending, if the target stands still."""
-        if self._stopped is None or self._stopped.is_final or self.link.is_lost:
+        if self._stopped is None or self._stopped.is_final or self._link.is_lost:
             return
-        self._traps.wanted.clear()
-        for addr in self._traps.to_restore():
-            await self._restore(addr)
-        if self._is_se_set:
-            await self._registers()
-            self._is_se_set, self._is_dirty = False, True
-        await self._flush_registers()
+        state = self._state
+        state.traps.wanted.clear()
+        await state.bring_traps_up_to_date()
+        if state.steps_by_trace:
+            await state.set_trace(False)
+        await state.flush_registers()
 
     async def detach(self) -> None:
         """Let the target run without us; a later stop is kept for whoever comes next."""
         self._standing()
         await self.withdraw()
-        if await self.link.ask(b"D") != replies.OK:
+        if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go")
-        self._forget()
+        self._state.forget()
         self._start(self._await_stop, None)
 
     async def kill(self) -> None:
         """End the debuggee: for a kernel, its exit."""
         self._standing()
-        await self.link.tell(b"k")
-        self._traps = Traps()
-        self._forget()
+        await self._link.tell(b"k")
+        self._state.traps = Traps()
+        self._state.forget()
         self._is_known = False
         self._start(self._await_stop, None)
-
-    async def threads(self) -> Sequence[Thread]:
-        return [Thread(1)]

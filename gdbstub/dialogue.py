@@ -33,7 +33,7 @@ from gdbstub.packet import Ack, Damaged, Decoder, Nak, Noise, Packet
 from gdbstub.quirks import Quirks
 from gdbstub.target import StopReason
 
-# A damaged packet is asked for again so many times in a row; a line worse than that is no line.
+# A damaged packet is asked for again, or sent again, so many times; a line worse than that is no line.
 MAX_DAMAGED = 5
 
 
@@ -60,13 +60,20 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A reply where a stop was due: the target was not resumed.  `body` is empty for "unknown packet"."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """Text for the user: an `O` packet, or bytes between packets."""
 
     text: bytes
 
 
-Event = Reply | Stopped | Output
+Event = Reply | Stopped | Refused | Output
 
 
 class Dialogue:
@@ -85,7 +92,7 @@ class Dialogue:
         self._given_up = b""
         self._wants_reply = False
         self._is_orphan = False  # the answer that is due was given up by who asked
-        self._resends = 0
+        self._resends = self._naks_of_frame = 0
         self._repeating = b""  # the body whose repeats are on their way, and how many may still come
         self._repeats_due = 0
         self._damaged = 0
@@ -98,7 +105,7 @@ class Dialogue:
             self._outgoing.append(frame)
         self._frame, self._given_up = frame, b""
         self._wants_reply, self._is_orphan = wants_reply, False
-        self._resends = 0
+        self._resends = self._naks_of_frame = 0
         self.state = State.SENT
         if not self.is_acknowledging:
             self._on_ack()
@@ -163,8 +170,14 @@ class Dialogue:
                 self._adopt()
             else:
                 self.events.append(Stopped(None))
-        elif self.state is State.SENT and not self._quirks.announces_with_nak:
-            self.time_out()
+        elif self.state is State.SENT and self._is_nak_for_us and self._naks_of_frame < MAX_DAMAGED:
+            self._naks_of_frame += 1
+            self._outgoing.append(self._frame)
+
+    @property
+    def _is_nak_for_us(self) -> bool:
+        """False if a `-` may be the news of a stop, or somebody's text."""
+        return not self._quirks.announces_with_nak and not self._quirks.shares_the_line
 
     def _on_damaged(self, raw: bytes) -> None:
         self._damaged += 1
@@ -208,3 +221,5 @@ class Dialogue:
         reason = replies.parse_stop(body)
         if reason is not None:
             self.events.append(Stopped(reason))
+        elif body[:1] in (b"", b"E"):
+            self.events.append(Refused(body))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import trio
 
 from gdbstub import packet
-from gdbstub.dialogue import Dialogue, Output, Reply, State, Stopped
+from gdbstub.dialogue import Dialogue, Output, Refused, Reply, State, Stopped
 from gdbstub.quirks import Quirks
 from gdbstub.target import StopReason, TargetError, TargetLost
 from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript
@@ -35,19 +35,22 @@ class Silence(TargetError):
         super().__init__(errno.ETIMEDOUT, f"the stub does not answer `{body[:20].decode('latin-1')}`")
 
 
+# What a stub says unasked: a stop and its reason, a stop without one, or that it did not resume after all.
+News = StopReason | None | Refused
+
+
 class Link:
-    """A connection to a stub.  `on_stop` hears of stops nobody asked for, `on_output` of text; neither may
-    block.
-    """
+    """A connection to a stub.  `on_stop` hears its news, `on_output` its text; neither may block."""
 
     def __init__(
         self,
         stream: trio.abc.Stream,
         quirks: Quirks,
-        on_stop: Callable[[StopReason | None], None],
+        on_stop: Callable[[News], None],
         on_output: Callable[[bytes], None],
     ) -> None:
         self.dialogue = Dialogue(quirks)
+        self._quirks = quirks
         self._stream = stream
         self._on_stop = on_stop
         self._on_output = on_output
@@ -58,13 +61,13 @@ class Link:
         self._is_lost = False
         self._transcript = Transcript("stub")
 
-    async def ask(self, body: bytes, patience: float = PATIENCE) -> bytes:
+    async def ask(self, body: bytes, patience: float | None = None) -> bytes:
         """Send a command and return its reply.  Raises Silence, TargetLost."""
         reply = await self._exchange(body, True, patience)
         assert reply is not None
         return reply
 
-    async def tell(self, body: bytes, patience: float = PATIENCE) -> None:
+    async def tell(self, body: bytes, patience: float | None = None) -> None:
         """Send a command that has no reply, and see it acknowledged.  Raises Silence, TargetLost."""
         await self._exchange(body, False, patience)
 
@@ -72,7 +75,8 @@ class Link:
         """Send 0x03."""
         await self._send(packet.INTERRUPT)
 
-    async def _exchange(self, body: bytes, wants_reply: bool, patience: float) -> bytes | None:
+    async def _exchange(self, body: bytes, wants_reply: bool, patience: float | None) -> bytes | None:
+        patience = self._quirks.patience if patience is None else patience
         async with self._asking:
             with trio.move_on_after(patience):
                 while self.dialogue.state is not State.QUIET and not self._is_lost:
@@ -140,6 +144,8 @@ class Link:
                     self._reply = reply
                 case Stopped(reason):
                     self._on_stop(reason)
+                case Refused() as refused:
+                    self._on_stop(refused)
                 case Output(text):
                     self._on_output(text)
         self._wake()

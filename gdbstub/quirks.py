@@ -24,6 +24,9 @@ class Quirks:
     interrupted by a stop. `steps_by_detach`: `G` with MSR[SE] and then `D` executes one instruction.
     `ignores_some_writes`: it answers OK to writes into its own vital functions and does not do them.
     `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
+    `shares_the_line`: console text comes between packets, so a `-` may be anybody's.
+    `obeys_interrupts`: it stops on 0x03.
+    `patience`: seconds without an answer after which it counts as silent.
     `default`: the registers of a stub that has no target description.
     """
 
@@ -37,6 +40,10 @@ class Quirks:
     forgets_reservation: bool = False
     steps_by_detach: bool = False
     ignores_some_writes: bool = False
+    shares_the_line: bool = False
+    obeys_interrupts: bool = True
+    # The longest packet of 2 KB takes 2.4 s at 9600 baud.
+    patience: float = 6.0
     default: Description = ppc64.BASIC
 
     def has(self, command: type[Command]) -> bool:
@@ -68,6 +75,7 @@ K42 = Quirks(
     max_command=2046,
     max_read=512,
     negotiates=False,
+    obeys_interrupts=False,
     announces_with_nak=True,
     forgets_reservation=True,
     steps_by_detach=True,
@@ -95,6 +103,9 @@ KGDB = Quirks(
     max_read=512,
     resends=3,
     negotiates=False,
+    shares_the_line=True,
+    obeys_interrupts=False,
+    patience=2.0,
 )
 
 ROWS = {row.name: row for row in (PLAIN, K42, KGDB)}

@@ -1,0 +1,94 @@
+"""What a client finds out about a stub before it uses it.
+
+Only for stubs that follow the manual (`Quirks.negotiates`): qSupported, no-ack mode, the target description.
+The answers are data for `client`; a stub that knows none of it costs two packets with an empty reply.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+
+from gdbstub import commands, replies
+from gdbstub.link import Link
+from gdbstub.quirks import Quirks
+from gdbstub.registers import Description, Feature, Register
+from gdbstub.target import TargetError
+
+# What we tell a stub we understand.
+OUR_FEATURES = "swbreak+;hwbreak+;vContSupported+;error-message+;xmlRegisters=powerpc"
+
+# A description longer than this is no description.
+MAX_DOCUMENT = 1 << 20
+CHUNK = 0xFF0
+
+_XINCLUDE = "{http://www.w3.org/2001/XInclude}include"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a stub can do.  `features` are the names it announced."""
+
+    features: frozenset[str]
+    packet_size: int
+    description: Description
+
+
+async def negotiate(link: Link, quirks: Quirks) -> Findings:
+    """Ask the stub at the other end of `link`.  Raises TargetError, Silence."""
+    body = await link.ask(commands.format(commands.Supported(OUR_FEATURES)))
+    text = body.decode("latin-1") if body[:1] != b"E" else ""
+    features = replies.parse_features(text)
+    sizes = [item[len("PacketSize=") :] for item in text.split(";") if item.startswith("PacketSize=")]
+    packet_size = int(sizes[0], 16) if sizes else quirks.max_command
+    if "QStartNoAckMode" in features and await link.ask(b"QStartNoAckMode") == replies.OK:
+        link.dialogue.is_acknowledging = False
+    description = quirks.default
+    if "qXfer:features:read" in features:
+        description = await _fetch_description(link)
+    return Findings(features, packet_size, description)
+
+
+async def _fetch_description(link: Link) -> Description:
+    root = ET.fromstring(await _fetch(link, "target.xml"))
+    elements: list[ET.Element] = []
+    for element in root:
+        if element.tag == _XINCLUDE:
+            elements.append(ET.fromstring(await _fetch(link, element.get("href", ""))))
+        else:
+            elements.append(element)
+    architecture = root.findtext("architecture") or "powerpc:common64"
+    return describe(architecture, [element for element in elements if element.tag == "feature"])
+
+
+def describe(architecture: str, features: list[ET.Element]) -> Description:
+    """Return the description that the `feature` elements of a document make.
+
+    Numbers that are not given follow the last one (GDB manual, "Registers" in "Target Description Format").
+    All registers count as part of the `g` block; a block that ends early leaves out the last ones.
+    """
+    number = 0
+    parsed = []
+    for feature in features:
+        registers = []
+        for element in feature.iter("reg"):
+            number = int(element.get("regnum", number))
+            bits = int(element.get("bitsize", "64"))
+            registers.append(Register(number, element.get("name", ""), bits, element.get("type", "int")))
+            number += 1
+        parsed.append(Feature(feature.get("name", ""), tuple(registers)))
+    return Description(architecture, tuple(parsed), pc="pc", sp="r1")
+
+
+async def _fetch(link: Link, annex: str) -> bytes:
+    """Return a document of the `features` object.  Raises TargetError."""
+    document = b""
+    while len(document) < MAX_DOCUMENT:
+        request = commands.ReadObject("features", annex, len(document), CHUNK)
+        body = await link.ask(commands.format(request))
+        if body[:1] not in (b"l", b"m"):
+            break
+        document += body[1:]
+        if body[:1] == b"l":
+            return document
+    raise TargetError(71, f"the stub does not give its description {annex}")

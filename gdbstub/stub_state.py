@@ -1,0 +1,230 @@
+"""What is known of a stub's stopped target, and what has yet to be sent to it before it runs.
+
+Registers are one block, fetched once a stop; a change stays here until `flush_registers`.  Memory comes in
+lines (`memory_cache`), with the traps that are planted in it overlaid by the words they replaced (`traps`).
+
+It does not know why the target stopped nor how it will go on; `client` does.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+
+from gdbstub import replies
+from gdbstub.link import Link
+from gdbstub.memory_cache import MemoryCache
+from gdbstub.ppc64 import INSTRUCTION_SIZE, MSR_SE
+from gdbstub.quirks import Quirks
+from gdbstub.registers import Description
+from gdbstub.target import MemoryFault, TargetError
+from gdbstub.traps import TRAP, Traps
+
+# Reads are cut at these boundaries, so that a hole in memory costs one failed read and not the bytes before
+# it.
+PAGE = 4096
+
+# Places where a planted trap has been seen to stick; bounded, since it is only there to save a read.
+MAX_VERIFIED = 4096
+
+
+class StubState:
+    """Registers, memory and planted traps of one stub."""
+
+    def __init__(
+        self,
+        link: Link,
+        quirks: Quirks,
+        describe: Callable[[int], str],
+        forbidden: Sequence[range],
+    ) -> None:
+        self.description: Description = quirks.default
+        self.traps = Traps()
+        self.steps_by_trace = False  # MSR[SE] is set in the target and hidden from whoever looks
+        self.max_read = quirks.max_read
+        self.max_command = quirks.max_command
+        self._link = link
+        self._quirks = quirks
+        self._describe = describe
+        self._forbidden = forbidden
+        self._block: bytes | None = None
+        self._block_size = 0
+        self._is_dirty = False
+        self._cache = MemoryCache()
+        self._verified: set[int] = set()
+
+    def forget(self) -> None:
+        """Drop what was known: the target has run."""
+        self._block = None
+        self._is_dirty = False
+        self._cache.clear()
+
+    # Registers
+
+    async def registers(self) -> bytes:
+        """Return the `g` block."""
+        if self._block is None:
+            raw = _decode((await self._link.ask(b"g")).replace(b"x", b"0"))
+            # An old stub's block may end early; what it leaves out reads as zero and is not written.
+            self._block_size = min(len(raw), self.description.g_size)
+            if self._block_size not in self._ends():
+                raise TargetError(errno.EPROTO, f"the stub sends {len(raw)} bytes of registers")
+            block = raw[: self._block_size].ljust(self.description.g_size, b"\0")
+            self._block = self._with_trace(block, False) if self.steps_by_trace else block
+        return self._block
+
+    def _ends(self) -> set[int]:
+        return {self.description.span(name).stop for name in self.description.offsets}
+
+    def _with_trace(self, block: bytes, on: bool) -> bytes:
+        msr = self.description.value(block, "msr")
+        return self.description.replace(block, {"msr": msr | MSR_SE if on else msr & ~MSR_SE})
+
+    def register(self, name: str) -> int:
+        """Return a register of the block that was fetched last."""
+        assert self._block is not None
+        return self.description.value(self._block, name)
+
+    async def pc(self) -> int:
+        """Return the program counter."""
+        return self.description.value(await self.registers(), self.description.pc)
+
+    def set_registers(self, block: bytes) -> None:
+        """Change the whole block; it is sent before the target runs."""
+        self._block = block
+        self._is_dirty = True
+
+    async def change(self, values: dict[str, int]) -> None:
+        """Change some registers; they are sent before the target runs."""
+        self.set_registers(self.description.replace(await self.registers(), values))
+
+    async def set_trace(self, on: bool) -> None:
+        """Have MSR[SE] set, or not, when the target runs next."""
+        await self.registers()
+        self.steps_by_trace = on
+        self._is_dirty = True
+
+    async def flush_registers(self) -> None:
+        """Send what has been changed."""
+        if not self._is_dirty:
+            return
+        block = await self.registers()
+        sent = self._with_trace(block, True) if self.steps_by_trace else block
+        sent = sent[: self._block_size or len(sent)]
+        if await self._link.ask(b"G" + sent.hex().encode()) != replies.OK:
+            raise TargetError(errno.EPROTO, "the stub refuses the registers")
+        self._is_dirty = False
+
+    # Memory
+
+    async def read(self, addr: int, length: int) -> bytes:
+        """Return up to `length` bytes without our traps.  Raises MemoryFault if there are none."""
+        pieces: list[bytes] = []
+        end = addr + length
+        while addr < end:
+            size = min(end, (addr & -PAGE) + PAGE) - addr
+            try:
+                piece = await self._read_piece(addr, size)
+            except MemoryFault:
+                if pieces:
+                    break
+                raise
+            pieces.append(self.traps.show(addr, piece))
+            addr += size
+        return b"".join(pieces)
+
+    async def _read_piece(self, addr: int, length: int) -> bytes:
+        """Read within one page, whole lines where that works."""
+        known = self._cache.lookup(addr, length)
+        if known is None:
+            try:
+                start, size = self._cache.missing(addr, length)
+                self._cache.fill(start, await self._read_raw(start, size))
+            except MemoryFault:
+                return await self._read_raw(addr, length)
+            known = self._cache.lookup(addr, length)
+        assert known is not None
+        return known
+
+    async def _read_raw(self, addr: int, length: int) -> bytes:
+        pieces = []
+        for start in range(addr, addr + length, self.max_read):
+            size = min(self.max_read, addr + length - start)
+            body = await self._link.ask(b"m%x,%x" % (start, size))
+            if body[:1] == b"E" and len(body) % 2:
+                raise MemoryFault(start)
+            piece = _decode(body)
+            if len(piece) > size:
+                raise TargetError(errno.EPROTO, f"the stub sends {len(piece)} bytes instead of {size}")
+            pieces.append(piece)
+            if len(piece) < size:
+                raise MemoryFault(start + len(piece))
+        return b"".join(pieces)
+
+    async def write(self, addr: int, data: bytes) -> None:
+        """Write memory, leaving our traps in place.  Raises MemoryFault, or TargetError for a write that is
+        ignored.
+        """
+        await self._write_raw(addr, self.traps.hide(addr, data))
+        self._cache.write(addr, data)
+        # Whether a write is ignored depends on the address it begins at, so one byte tells.
+        if self._quirks.ignores_some_writes and data and not await self._holds(addr, data[:1]):
+            self._cache.clear()
+            raise self._ignored(addr)
+
+    async def _holds(self, addr: int, data: bytes) -> bool:
+        return self.traps.show(addr, await self._read_raw(addr, len(data))) == data
+
+    async def _write_raw(self, addr: int, data: bytes) -> None:
+        # `M`, two numbers of 16 digits, their separators, and the four bytes of the frame.
+        room = (self.max_command - 40) // 2
+        for offset in range(0, len(data), room):
+            piece = data[offset : offset + room]
+            reply = await self._link.ask(b"M%x,%x:%b" % (addr + offset, len(piece), piece.hex().encode()))
+            if reply != replies.OK:
+                raise MemoryFault(addr + offset)
+
+    def _ignored(self, addr: int) -> TargetError:
+        return TargetError(
+            errno.EPERM, f"the stub needs {self._describe(addr)} itself and ignores writes there"
+        )
+
+    # Traps
+
+    async def plant(self, addr: int) -> None:
+        """Put a trap at `addr`, and see that it is there.  Raises TargetError."""
+        if any(addr in code for code in self._forbidden):
+            raise TargetError(
+                errno.EPERM, f"{self._describe(addr)} is the stub's own code; a trap there would kill it"
+            )
+        original = await self.read(addr, INSTRUCTION_SIZE)
+        if len(original) != INSTRUCTION_SIZE:
+            raise MemoryFault(addr)
+        await self._write_raw(addr, TRAP)
+        if self._quirks.ignores_some_writes and addr not in self._verified:
+            if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
+                raise self._ignored(addr)
+            if len(self._verified) >= MAX_VERIFIED:
+                self._verified.clear()
+            self._verified.add(addr)
+        self.traps.planted[addr] = original
+
+    async def restore(self, addr: int) -> None:
+        """Take the trap at `addr` away."""
+        await self._write_raw(addr, self.traps.planted[addr])
+        del self.traps.planted[addr]
+
+    async def bring_traps_up_to_date(self) -> None:
+        """Plant the traps that are wanted and remove the others."""
+        for addr in self.traps.to_restore():
+            await self.restore(addr)
+        for addr in self.traps.to_plant():
+            await self.plant(addr)
+
+
+def _decode(body: bytes) -> bytes:
+    """Return the bytes of a hex reply.  Raises TargetError for anything else."""
+    try:
+        return bytes.fromhex(body.decode("ascii"))
+    except ValueError:
+        raise TargetError(errno.EIO, f"the stub answers {body[:40].decode('latin-1')!r}") from None
