@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 from driven_guest import CONSOLE, GDB, PROMPT, Guest
 from machine_line import MachineLine
 
+from emulator.guests import MINI
+
 TEXT = 0xC000_0000_0200_0000
 NOWHERE = 0x1234
+
+
+def function_at(address: int) -> str:
+    found = subprocess.run(
+        ["powerpc64-linux-gnu-addr2line", "-f", "-e", MINI, hex(address - 4)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout.split()[0].lstrip(".")
 
 
 def test_help_lists_every_command_and_what_a_debugger_may_change(shared: Guest) -> None:
@@ -129,7 +142,14 @@ def test_nobody_reads_the_debugger_s_channel(shared: Guest) -> None:
 
 def test_panic_speaks_without_an_answer_and_stops_in_the_debugger(guest: Guest) -> None:
     guest.stop("panic")
-    assert bytes(guest.peer.emergency) == b"panic: you asked for it\r\n"
+    said, title, *chain = guest.peer.emergency.decode().splitlines()
+    assert (said, title) == ("panic: you asked for it", "call chain:")
+    assert [function_at(int(address, 16)) for address in chain] == [
+        "run_panic",
+        "execute",
+        "shell",
+        "thread_begin",
+    ]
     assert guest.ask(b"?") == b"S05"
     guest.resume()
     guest.stopped_again(b"S05")

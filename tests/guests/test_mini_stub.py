@@ -472,8 +472,12 @@ def test_srr0_is_not_part_of_the_state(stopped: Guest) -> None:
 def test_a_trap_in_the_stub_is_its_end(stopped: Guest) -> None:
     assert stopped.ask(b"M%x,4:" % code("memory_read") + TWGE.hex().encode()) == b"OK"
     stopped.offer(GDB, packet(b"m0,1"))
-    stopped.wait(lambda: b"\r\n" in stopped.peer.emergency, "the last words")
-    assert f"Trap in Debugger at pc {code('memory_read'):#x}, lr 0x".encode() in stopped.peer.emergency
+    bottom = f"{code('thread_begin') + 16:#x}\r\n".encode()
+    stopped.wait(
+        lambda: stopped.peer.emergency.endswith(bottom), "the last words, down to the thread's beginning"
+    )
+    assert stopped.peer.emergency.startswith(b"Trap in Debugger at pc %#x, lr 0x" % code("memory_read"))
+    assert b"call chain:\r\n" in stopped.peer.emergency
     assert bytes(stopped.peer.output[GDB]).endswith(b"+")
 
 

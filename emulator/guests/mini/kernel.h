@@ -43,6 +43,7 @@ void breakpoint(void);
 
 /* trap.c */
 struct frame *trap_dispatch(struct frame *frame);
+void print_call_chain(u64 stack);
 
 /* memory.c: single bytes, and a fault is an answer */
 bool memory_read(u64 address, u8 *byte);

@@ -63,6 +63,7 @@ _Noreturn void panic(const char *why)
 {
     interrupts_off();
     emergency_print("panic: %s\n", why);
+    print_call_chain((u64)__builtin_frame_address(0));
     for (;;) {
         breakpoint();
     }

@@ -28,6 +28,30 @@ CHECK_CPU(kernel_msr, CPU_KERNEL_MSR);
 CHECK_CPU(trap_stack_top, CPU_TRAP_STACK_TOP);
 CHECK_CPU(toc, CPU_TOC);
 
+/* The mapped memory that a stack can lie in: the boot stack, BootInfo, the kernel. */
+#define STACKS_BEGIN 0xC000000001FE8000
+#define STACKS_END 0xC000000005000000
+
+static bool is_stack(u64 address)
+{
+    return address >= STACKS_BEGIN && address < STACKS_END && address % 16 == 0;
+}
+
+/* The return addresses on a stack, innermost first, as far as it makes sense: the first word of a frame points to
+ * the caller's, and a return address lies two words into the frame of the function it returns to. A trap's frame
+ * points to the stack it interrupted, so a chain goes on across it. */
+void print_call_chain(u64 stack)
+{
+    enum { LONGEST = 32, SAVED_LR = 2 };
+    emergency_print("call chain:\n");
+    for (int i = 0; i < LONGEST && is_stack(stack); i++) {
+        stack = *(const u64 *)stack;
+        if (is_stack(stack)) {
+            emergency_print("  0x%lx\n", ((const u64 *)stack)[SAVED_LR]);
+        }
+    }
+}
+
 /* A fault or trap inside the stub that the stub did not provoke on purpose. Nobody is left to report to: the
  * emergency form of output needs no answer and no lock, and after it there is nothing. */
 static _Noreturn void trap_in_debugger(struct frame *frame)
@@ -38,6 +62,7 @@ static _Noreturn void trap_in_debugger(struct frame *frame)
     }
     dying = true;
     emergency_print("Trap in Debugger at pc 0x%lx, lr 0x%lx, vector 0x%lx\n", frame->pc, frame->lr, frame->vector);
+    print_call_chain(frame->gpr[1]);
     halt();
 }
 
