@@ -135,11 +135,10 @@ class Machine:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
-            msr = state.msr
-            if msr & MSR_EE:
+            if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
-            exit_ = self._run_traced() if msr & (MSR_SE | MSR_BE) else self.engine.run(limit)
+            exit_ = self._execute(limit)
             if exit_ is not None:
                 return replace(exit_, instructions=state.icount - start)
 
@@ -189,7 +188,7 @@ class Machine:
             return Exit(ExitKind.BREAKPOINT)
         start = state.icount
         while True:
-            exit_ = self.engine.run(1)
+            exit_ = self._execute(1)
             if exit_ is None or (exit_.kind is ExitKind.IDLE and exit_.instructions):
                 return Exit(ExitKind.BUDGET, state.icount - start)
             # An IDLE exit with nothing done is a device that makes the guest wait: it gets its chance again.
@@ -207,6 +206,12 @@ class Machine:
         else:
             return False
         return True
+
+    def _execute(self, limit: int) -> Exit | None:
+        """Let the engine complete up to `limit` instructions, one if they are traced (see Engine.run)."""
+        if self.state.msr & (MSR_SE | MSR_BE):
+            return self._run_traced()
+        return self.engine.run(limit)
 
     def _run_traced(self) -> Exit | None:
         """Run one instruction with MSR[SE] or MSR[BE] on and take the trace interrupt it causes.
