@@ -71,6 +71,55 @@ async def _running_up(*arguments: str) -> AsyncIterator[Running]:
             await process.wait()
 
 
+@dataclass
+class Spoken:
+    """A command that runs, and what it prints."""
+
+    process: trio.Process
+    said: str = ""
+
+    async def expect(self, text: str) -> str:
+        """Wait until `text` has been printed with a whole line; return everything printed so far."""
+        assert self.process.stdout is not None
+        with trio.fail_after(BOOT_SECONDS):
+            while text not in self.said or not self.said.endswith("\n"):
+                chunk = await self.process.stdout.receive_some()
+                assert chunk, f"it ended: {self.said}"
+                self.said += chunk.decode()
+        return self.said
+
+
+@asynccontextmanager
+async def _command(*arguments: str) -> AsyncIterator[Spoken]:
+    process = await trio.lowlevel.open_process(
+        [str(K42), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield Spoken(process)
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+
+
+@pytest.fixture
+def command() -> Callable[..., AbstractAsyncContextManager[Spoken]]:
+    """`async with command("mux", ...) as mux:`"""
+    return _command
+
+
+@pytest.fixture
+def k42() -> Path:
+    """The command itself."""
+    return K42
+
+
+@pytest.fixture
+def free_ports() -> int:
+    """A base port for a test's own use."""
+    return free_base()
+
+
 @pytest.fixture
 def running_up() -> Callable[..., AbstractAsyncContextManager[Running]]:
     """`async with running_up() as up:`"""
