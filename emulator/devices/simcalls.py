@@ -21,7 +21,7 @@ from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
-from emulator.devices.port import Port
+from emulator.devices.port import PORT_LIMIT, Port
 from emulator.memory import NoMemory
 
 _log = logging.getLogger("emulator")
@@ -87,6 +87,8 @@ class SimulatorCalls:
 
     def _console_write(self, processor: Processor, buffer: int, length: int, virtual: int) -> int:
         # The caller has switched MSR[DR] off around the call, so flag 1 asks for translation by itself.
+        if length > PORT_LIMIT:
+            return FAILED
         data = bytearray()
         while len(data) < length:
             at = buffer + len(data)
