@@ -31,7 +31,11 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    own, foreign = _split(list(sys.argv[1:] if argv is None else argv))
+    arguments = parser.parse_args(own)
+    if foreign and arguments.command != "gdb":
+        parser.error(f"{arguments.command} passes nothing on: leave out `--` and what follows it")
+    arguments.foreign = foreign
     logging.basicConfig(
         level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)],
         format="%(asctime)s %(name)s: %(message)s",
@@ -50,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sys.stderr.close()
                 return 0
         raise
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Part the arguments at the first `--`: what follows is for the program that a command starts."""
+    if "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -23,11 +23,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "gdb",
         help="start gdb with symbols and our commands, connected",
         usage="k42 gdb [options] [HOST:PORT] [-- GDB-ARGUMENTS...]",
+        epilog="What follows -- is passed on to gdb.",
     )
     parser.add_argument(
         "endpoint", nargs="?", metavar="HOST:PORT", help="default: the bridge, or else the emulator's stub"
     )
-    parser.add_argument("gdb_arguments", nargs="*", metavar="GDB-ARGUMENTS", help="passed on to gdb")
     parser.add_argument("--kernel", metavar="FILE", help="the kernel with symbols (default: our own guest)")
     add_base_option(parser)
     parser.set_defaults(run=run)
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Become gdb; returns only by raising UserError."""
     program = find_gdb()
     endpoint = arguments.endpoint or find_listener(Ports(arguments.base))
-    command = [program, *connect_arguments(endpoint, find_kernel(arguments.kernel)), *arguments.gdb_arguments]
+    command = [program, *connect_arguments(endpoint, find_kernel(arguments.kernel)), *arguments.foreign]
     try:
         os.execv(program, command)
     except OSError as error:
@@ -50,6 +50,7 @@ def connect_arguments(endpoint: str, kernel: Path) -> list[str]:
         "-q",
         "-ex", f"set architecture {ARCHITECTURE}",
         "-ex", f"file {kernel}",
+        "-ex", f"directory {kernel.parent}",
         "-ex", f"source {EXTENSION}",
         "-ex", f"target remote {endpoint}",
     ]  # fmt: skip

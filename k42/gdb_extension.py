@@ -12,11 +12,19 @@ import gdb
 MODES = ("auto", "hardware", "software")
 
 
+def execute(command: str) -> str:
+    """Return what a gdb command prints; its error is ours."""
+    try:
+        return str(gdb.execute(command, to_string=True))
+    except gdb.error as error:
+        raise gdb.GdbError(str(error)) from None
+
+
 def monitor(command: str) -> str:
     """Return what the server answers to `monitor COMMAND`; gdb.GdbError when nobody does."""
     if not is_connected():
         raise gdb.GdbError("not connected: `target remote HOST:PORT` first")
-    return str(gdb.execute("monitor " + command, to_string=True))
+    return execute("monitor " + command)
 
 
 def is_connected() -> bool:
@@ -110,9 +118,9 @@ class Trace(gdb.Command):
     @staticmethod
     def record(steps: int, write) -> None:  # type: ignore[no-untyped-def]  # gdb.write has no type
         for number in range(steps):
-            where = gdb.execute("x/i $pc", to_string=True).removeprefix("=> ").strip()
+            where = execute("x/i $pc").removeprefix("=> ").strip()
             write(f"{number:8} {where}\n")
-            gdb.execute("stepi", to_string=True)
+            execute("stepi")
 
 
 class Vectors(gdb.Command):
@@ -151,19 +159,30 @@ class Slb(gdb.Command):
 
 
 class Tasks(gdb.Command):
-    """Show the kernel's threads, read from its own table (our guest's `threads`)."""
+    """Show the kernel's threads, read from its own table: name, turns, progress, and where each one stands.
+
+    The table is our guest's `threads`; `*` marks the thread that has the processor."""
 
     def __init__(self) -> None:
         super().__init__("k42 tasks", gdb.COMMAND_DATA)
 
     def invoke(self, _argument: str, _from_tty: bool) -> None:
         try:
-            table = gdb.parse_and_eval("threads")
-            first, last = table.type.range()
+            self.show(gdb.parse_and_eval("threads"), gdb.parse_and_eval("current"))
         except gdb.error as error:
-            raise gdb.GdbError(f"this kernel has no table `threads` that gdb can see ({error})") from None
+            raise gdb.GdbError(f"this kernel has no thread table that gdb can read ({error})") from None
+
+    def show(self, table: gdb.Value, current: gdb.Value) -> None:
+        first, last = table.type.range()
         for index in range(first, last + 1):
-            gdb.write(f"{index:3}  {table[index].format_string(max_elements=16)}\n")
+            thread = table[index]
+            is_current = thread.address == current
+            pc = gdb.parse_and_eval("$pc") if is_current else thread["frame"].dereference()["pc"]
+            where = pc.cast(gdb.lookup_type("void").pointer()).format_string(symbols=True)
+            mark = "*" if is_current else " "
+            name = thread["name"].string()
+            turns, progress = int(thread["turns"]), int(thread["progress"])
+            gdb.write(f"{mark} {index}  {name:10} {turns:8} turns  {progress:8}  {where}\n")
 
 
 for command in (SingleStepMode, SingleStepModeCommand, K42, Console, Trace, Vectors, Slb, Tasks):
