@@ -105,7 +105,7 @@ class Decoded:
 
 
 #: The files of the instruction set, in the manual's order.
-SECTIONS = ("branch", "integer", "load_store", "float_move", "float_arithmetic", "system")
+SECTIONS = ("branch", "integer", "load_store", "float_move", "float_arithmetic", "vector", "system")
 
 _instructions: list[Instruction] = []
 #: For each primary opcode: (mask, {bits: instruction}), narrowest masks first.
@@ -113,19 +113,24 @@ _tables: list[list[tuple[int, dict[int, Instruction]]]] = [[] for _ in range(64)
 
 
 def insn(
-    pattern: str, *, special: bool = False, operands: FieldFunction | None = None
+    pattern: str,
+    *,
+    special: bool = False,
+    operands: FieldFunction | None = None,
+    parameters: tuple[str, ...] | None = None,
 ) -> Callable[[Effect], Effect]:
-    """Register the decorated effect for the words that match `pattern`.  Raises PatternError."""
+    """Register the decorated effect for the words that match `pattern`.  Raises PatternError.
+
+    `parameters` names the effect's parameters where its signature does not.
+    """
 
     def register(effect: Effect) -> Effect:
         mask, bits, fields = _parse(pattern)
         name = effect.__name__
-        parameters = tuple(inspect.signature(effect).parameters)[1:]
+        names = parameters or tuple(inspect.signature(effect).parameters)[1:]
         operand_fields = tuple(inspect.signature(operands).parameters) if operands else ()
-        _check_parameters(name, parameters, operand_fields, fields, has_function=operands is not None)
-        row = Instruction(
-            name, pattern, mask, bits, fields, effect, operands, operand_fields, parameters, special
-        )
+        _check_parameters(name, names, operand_fields, fields, has_function=operands is not None)
+        row = Instruction(name, pattern, mask, bits, fields, effect, operands, operand_fields, names, special)
         _insert(row)
         return effect
 

@@ -390,12 +390,12 @@ def compare(status: int, a: int, b: int, ordered: bool) -> tuple[int, int]:
             raised = fpscr.VXVC
         status = fpscr.raise_bits(status, raised)
     else:
-        x, y = _ordinal(a), _ordinal(b)
+        x, y = ordinal(a), ordinal(b)
         relation = 8 if x < y else 4 if x > y else 2
     return relation, status & ~fpscr.FPCC | relation << 12
 
 
-def _ordinal(image: int) -> int:
+def ordinal(image: int) -> int:
     """Map images to ints of the same order, both zeros to 0."""
     magnitude = image & ~SIGN
     return -magnitude if image & SIGN else magnitude

@@ -257,6 +257,10 @@ class Builder:
         self._step("put", register, high)
         self._step("put", Slot(register.number, 1), low)
 
+    def index(self, register: Vr) -> Value:
+        """Return where a vector register lies: the index of its first state word, for a helper."""
+        return self.small(register.number)
+
     def cr_field(self, register: CrField) -> Value:
         """Read a CR field as a number 0..15 (LT GT EQ SO)."""
         return self._value("get", register)
