@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIB",
         help="output shown again to whoever joins late",
     )
+    parser.add_argument(
+        "--capture", metavar="FILE", help="record every frame to a pcapng file for Wireshark and replay"
+    )
     channels.add_argument(
         "--bind",
         default=LOOPBACK,
@@ -120,6 +123,7 @@ def choose(
             dtr={"on": True, "off": False, "keep": None}[arguments.dtr],
         ),
         observe=tuple(arguments.observe),
+        capture=arguments.capture,
         replay=replay,
         end_on_exit=end_on_exit,
     )

@@ -23,6 +23,14 @@ from thinwire.mux import Channel, Mux, Observer
 log = logging.getLogger("thinwire")
 
 
+NAP = 0.005
+"""Seconds for which a client's task leaves the reading to a victim that has just asked."""
+
+
+def _pull_nothing() -> None:
+    """Nobody is there to bring anything."""
+
+
 class ChannelBusy(Exception):
     """Another client holds the channel's writing end; the message names it."""
 
@@ -37,6 +45,9 @@ class Holder(Protocol):
 
     def pull(self) -> None:
         """The victim asks for input: bring what is there without waiting."""
+
+    def want(self) -> None:
+        """The victim waits for input: bring it as soon as there is some."""
 
     def evict(self) -> None:
         """Somebody else takes the channel over."""
@@ -93,6 +104,7 @@ class Port:
         self.holder = holder
         self.free = trio.Event()
         self.clients += 1
+        self.channel.pull = holder.pull
         self.mux.attach(self.number)
         if self.replays and self.clients > 1:
             self.mux.replay(self.number)
@@ -104,6 +116,7 @@ class Port:
         if self.holder is not holder:
             return
         self.holder = None
+        self.channel.pull = _pull_nothing
         self.free.set()
         log.info("channel %d: %s has left", self.number, holder.name)
         self._send(self.mux.detach(self.number))
@@ -119,10 +132,10 @@ class Port:
             self._observed.set()
             self._observed = trio.Event()
 
-    def pull(self) -> None:
-        """The victim asks for input."""
+    def want(self) -> None:
+        """The victim waits for input."""
         if self.holder is not None:
-            self.holder.pull()
+            self.holder.want()
 
     def typed(self, data: bytes) -> None:
         """The client, or an injection, sends bytes to the victim."""
@@ -167,6 +180,8 @@ class DescriptorClient:
         self._poll = select.poll()
         if source >= 0:
             self._poll.register(source, select.POLLIN)
+        self._was_pulled = False
+        self._wanted = trio.Event()
         self._is_blocked = False
         self._blocked = trio.Event()
         self._scope = trio.CancelScope()
@@ -207,6 +222,7 @@ class DescriptorClient:
 
     def pull(self) -> None:
         """See Holder."""
+        self._was_pulled = True
         if self._source < 0 or self._port.is_full:
             return
         if not self._poll.poll(0):  # a read that fails costs five times as much
@@ -222,8 +238,19 @@ class DescriptorClient:
         """See Holder."""
         self._scope.cancel()
 
+    def want(self) -> None:
+        """See Holder."""
+        self._wanted.set()
+
     async def _read(self) -> None:
         while True:
+            if self._was_pulled:
+                # The victim polls faster than we nap and takes the input itself; a wake-up for each byte
+                # would cost more than everything else.
+                self._was_pulled, self._wanted = False, trio.Event()
+                with trio.move_on_after(NAP):
+                    await self._wanted.wait()
+                continue
             await trio.lowlevel.wait_readable(self._source)
             data = descriptors.read_now(self._source)
             if data == b"":
@@ -257,6 +284,9 @@ class ChannelStream(trio.abc.Stream):
 
     def pull(self) -> None:
         """See Holder: what was sent is in the mux already."""
+
+    def want(self) -> None:
+        """See Holder: nothing is held back."""
 
     def evict(self) -> None:
         """See Holder: the stream ends for its user."""

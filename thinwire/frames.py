@@ -123,6 +123,7 @@ def read_reply(channel: int, data: bytes) -> bytes:
     return header(0x30 + channel, len(data), channel) + data
 
 
+@lru_cache(maxsize=1024)
 def select_reply(base: int, mask: int) -> bytes:
     """The answer to '!': bit i of the big-endian word is channel base + i."""
     return header(ord("!"), 4, base) + mask.to_bytes(4, "big")
@@ -138,6 +139,12 @@ def nibble_reply(base: int, mask: int, *, lossy: bool = False) -> bytes:
     return header(ord("?"), 8, base) + bytes(
         0x20 + (mask >> shift * place & 15) for place in range(7, -1, -1)
     )
+
+
+def decode_one(data: bytes) -> Event | None:
+    """The one frame that `data` holds, None if it is not whole."""
+    events = Decoder(merge=False).feed(data)
+    return events[0] if events else None
 
 
 _LENGTH = rb"(?:[ -#][ -_][ -_]|\$  )"
@@ -282,7 +289,7 @@ class Decoder:
         return stop, b"".join(parts)
 
 
-_WRITE, _WRITE_QUIETLY, _READ, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A?S$"
+_WRITE, _WRITE_QUIETLY, _READ, _SELECT, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A!?S$"
 
 
 @lru_cache(maxsize=4096)
@@ -297,10 +304,8 @@ def _parse(head: bytes) -> tuple[int, int, int, Read | Select | None] | None:
     kind, high, middle, low, channel = head
     channel -= 0x20
     length = (high - 0x20 << 12) + (middle - 0x20 << 6) + low - 0x20
-    match kind:
-        case 0x41:
-            return kind, channel, 0, Read(channel, length)
-        case 0x21 | 0x3F:
-            return kind, channel, 0, Select(channel, kind == _SELECT_NIBBLES)
-        case _:
-            return kind, channel, length, None
+    if kind == _READ:
+        return kind, channel, 0, Read(channel, length)
+    if kind in (_SELECT, _SELECT_NIBBLES):
+        return kind, channel, 0, Select(channel, kind == _SELECT_NIBBLES)
+    return kind, channel, length, None

@@ -6,6 +6,7 @@ does not go out at once for `run`. `DescriptorLine` tries a file descriptor firs
 how each kind is opened, and opened again after a loss, in `sources`.
 """
 
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -17,10 +18,6 @@ from thinwire.backlog import Backlog
 
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
-
-FLOOD = 4096
-"""A read that gave less has probably emptied the line: the victim waits for its answer, so we wait at once.
-"""
 
 Silence = Callable[[], float | None]
 LineState = dict[str, int | bool]
@@ -95,17 +92,16 @@ class DescriptorLine:
         self._sink = sink
         self._work = trio.Event()
         self._idle = trio.Event()
-        self._has_more = True
+        self._poll = select.poll()
+        self._poll.register(source, select.POLLIN)
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         while True:
-            if self._has_more:
+            if self._poll.poll(0):  # a read that fails costs five times as much
                 data = descriptors.read_now(self._source)
                 if data is not None:
-                    self._has_more = len(data) >= FLOOD or not data
                     return data
-            self._has_more = True
             limit = silence()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)

@@ -130,6 +130,24 @@ class Garbled:
 Action = ChangeSpeed | Ended | Restarted | Garbled
 
 
+class Direction(enum.Enum):
+    FROM_VICTIM = enum.auto()
+    TO_VICTIM = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a recorder is told: one frame, or text outside frames, as it was on the line."""
+
+    direction: Direction
+    is_frame: bool
+    data: bytes
+
+
+def _pull_nothing() -> None:
+    """For clients that push their input themselves."""
+
+
 @dataclass(eq=False, slots=True)
 class Observer:
     """Someone who sees a channel's output and can do nothing else."""
@@ -145,6 +163,10 @@ class Channel:
     number: int
     readable: bool = True
     """False for a channel that will never have input (a log file): its reads are answered empty at once."""
+    pull: Callable[[], None] = _pull_nothing
+    """Called before the channel is reported empty, and before a write to it is acknowledged: bring in (by
+    `typed`) what the client has sent, or say (by `detach`) that it has left.
+    """
     attached: bool = False
     stalled: bool = False
     incoming: Backlog = field(default_factory=Backlog)
@@ -168,18 +190,10 @@ class Transfer:
     mask: int | None = None
 
 
-def _pull_nothing(channel: int) -> None:
-    """For owners whose clients push their input themselves."""
-
-
 class Mux:
-    """See the module. `pull(n)` is called before channel n is reported empty, and before a write to it is
-    acknowledged: bring in (by `typed`) what its client has sent, or say (by `detach`) that it has left.
-    """
+    """See the module."""
 
-    def __init__(
-        self, channels: Iterable[int], rules: Rules = Rules(), pull: Callable[[int], None] = _pull_nothing
-    ) -> None:
+    def __init__(self, channels: Iterable[int], rules: Rules = Rules()) -> None:
         self.rules = rules
         self._limit = rules.output_limit
         self._history = rules.history
@@ -187,6 +201,8 @@ class Mux:
         self.changed: set[int] = set()
         self.relieved: set[int] = set()
         """Channels whose client may send again."""
+        self.wanted: set[int] = set()
+        """Channels whose client the victim waits for."""
         self.actions: list[Action] = []
         self.frames = 0
         self.strays = 0
@@ -195,7 +211,7 @@ class Mux:
         """Bytes written to channels that do not exist, or in frames that never became whole."""
         self.watch: Callable[[Transfer], None] | None = None
         """Called with every transfer, if set."""
-        self._pull = pull
+        self._record: Callable[[Passage], None] | None = None
         self._line_is_up = False
         self._decoder = Decoder()
         self._handshake = Handshake()
@@ -213,6 +229,16 @@ class Mux:
     def congested(self) -> bool:
         """Whether the line should not be read until a client has taken bytes, or patience ends."""
         return bool(self._congested)
+
+    def record(self, recorder: Callable[[Passage], None]) -> None:
+        """Tell `recorder` of everything that passes on the line from now on, frame by frame."""
+        self._record = recorder
+        self._decoder = Decoder(merge=False)
+
+    def recorded(self, direction: Direction, is_frame: bool, data: bytes) -> None:
+        """Something passes on the line."""
+        if self._record and data:
+            self._record(Passage(direction, is_frame, data))
 
     def next_silence(self) -> float | None:
         """After how many seconds without a byte from the line `silence` is to be called; None for never."""
@@ -241,7 +267,9 @@ class Mux:
         """The line is gone: whatever was under way on it is void."""
         self._line_is_up = False
         self._show(self._handshake.flush())
-        self.discarded += len(self._decoder.abandon())
+        tail = self._decoder.abandon()
+        self.recorded(Direction.FROM_VICTIM, False, tail)
+        self.discarded += len(tail)
         self._forget_transactions()
         self._handshake = Handshake()
         self.phase = self._first_phase()
@@ -341,6 +369,8 @@ class Mux:
     def _receive_text(self, data: bytes) -> bytes:
         found = self._handshake.feed(data)
         self._show(found.text)
+        if self._record:
+            self.recorded(Direction.FROM_VICTIM, False, data[: len(data) - len(found.rest or b"")])
         if found.rest is None:
             return b""
         self.phase = Phase.FRAMED
@@ -359,6 +389,7 @@ class Mux:
             return b""
         tail = self._decoder.abandon()
         start, stop = restart
+        self.recorded(Direction.FROM_VICTIM, False, tail[:stop])
         self.discarded += start
         self._show(tail[start : stop - len(SENTINEL)])
         self._restart()
@@ -366,6 +397,11 @@ class Mux:
 
     def _serve(self, events: list[Event]) -> bytes:
         for place, event in enumerate(events):
+            if self._record:
+                is_frame = not isinstance(event, Stray)
+                self.recorded(
+                    Direction.FROM_VICTIM, is_frame, event.data if isinstance(event, Stray) else encode(event)
+                )
             match event:
                 case Write(number, data, acked):
                     self._write(number, data, acked)
@@ -408,6 +444,7 @@ class Mux:
         """
         tail = self._decoder.abandon()
         if sentinel := find_sentinel(tail):
+            self.recorded(Direction.FROM_VICTIM, False, tail[: sentinel[1]])
             self._show(tail[: sentinel[0]])
             self._restart()
             self._serve(self._decoder.feed(tail[sentinel[1] :]))
@@ -444,7 +481,7 @@ class Mux:
                 self._replies.append(write_ack(number, len(data)))
             return
         if acked:
-            self._pull(number)  # finds out whether the client is still there before we promise anything
+            channel.pull()  # finds out whether the client is still there before we promise anything
         self._output(channel, data)
         limit = self._limit
         if channel.outgoing.size > limit:
@@ -469,10 +506,12 @@ class Mux:
             self._replies.append(read_reply(number, b""))
             return
         if not channel.incoming:
-            self._pull(number)
+            channel.pull()
         channel.held_reads.append(limit)
         self._reading.add(number)
         self._answer_reads(channel)
+        if channel.held_reads:
+            self.wanted.add(number)
 
     def _answer_reads(self, channel: Channel) -> None:
         while channel.held_reads and channel.incoming:
@@ -490,7 +529,7 @@ class Mux:
         mask = 0
         for channel in self._sets.get(base) or self._find_set(base):
             if not channel.incoming.size:
-                self._pull(channel.number)
+                channel.pull()
             if channel.incoming.size:
                 mask |= 1 << channel.number - base
         if self.watch:
@@ -553,6 +592,9 @@ class Mux:
         if not self._replies:
             return b""
         replies = self._replies
+        if self._record:
+            for reply in replies:
+                self.recorded(Direction.TO_VICTIM, self.phase is Phase.FRAMED, reply)
         reply = replies[0] if len(replies) == 1 else b"".join(replies)
         replies.clear()
         return reply

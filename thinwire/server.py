@@ -10,17 +10,20 @@ client that reads promptly has the bytes before the victim hears that they are w
 """
 
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
 
 from thinwire.attachments import join, watch
+from thinwire.capture import Recorder
 from thinwire.channels import ChannelBusy, ChannelStream, ObserverStream, Port
 from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
 from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
-from thinwire.mux import CONSOLE, ChangeSpeed, Ended, Garbled, Mux, Restarted, Rules
+from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Passage, Restarted, Rules
 from thinwire.serial_line import Manners
 from thinwire.sources import StreamFactory, open_source
 
@@ -56,6 +59,8 @@ class Options:
     """A later writer of the console first gets the last output again."""
     observe: tuple[tuple[int, Listen | ListenUnix], ...] = ()
     """Further ports, where a channel's output can be seen and nothing typed."""
+    capture: str | None = None
+    """Record the line to this file; see `capture`."""
     end_on_exit: bool = False
     """Leave `serve` when the victim says '$' instead of waiting for it to come back."""
 
@@ -187,6 +192,10 @@ class Server:
                 self._offer_output()
             if reply:
                 line.push(reply)
+            if mux.wanted:
+                for number in mux.wanted:
+                    self.ports[number].want()
+                mux.wanted.clear()
             if mux.relieved:
                 for number in mux.relieved:
                     self.ports[number].relieved()
@@ -228,6 +237,8 @@ class Server:
         for action in actions:
             match action:
                 case ChangeSpeed(speed, echo):
+                    self.mux.recorded(Direction.TO_VICTIM, True, echo)
+                    self.mux.recorded(Direction.TO_VICTIM, True, echo)
                     line.push(echo)
                     await line.drain()
                     await line.change_speed(speed)
@@ -260,20 +271,36 @@ async def serve(
 
     Raises LineError or ServeError when something cannot be opened.
     """
-    server: Server
-
-    def pull(number: int) -> None:
-        server.ports[number].pull()
-
-    mux = Mux(channels, options.rules, pull)
+    mux = Mux(channels, options.rules)
     server = Server(options, mux)
     for number in channels:
         server.ports[number] = Port(mux, number, server.send)
         server.ports[number].replays = options.replay and number == CONSOLE
+    with ExitStack() as files:
+        if options.capture:
+            mux.record(_open_recorder(options.capture, files))
+        await _serve(server, line, channels, openers or {}, task_status)
+
+
+def _open_recorder(path: str, files: ExitStack) -> Callable[[Passage], None]:
+    try:
+        return Recorder(files.enter_context(open(path, "wb", buffering=0))).record
+    except OSError as error:
+        raise ServeError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+
+
+async def _serve(
+    server: Server,
+    line: Endpoint | StreamFactory,
+    channels: Mapping[int, AnyChannel],
+    openers: Mapping[str, Opener],
+    task_status: trio.TaskStatus[Server],
+) -> None:
+    options = server.options
     async with open_source(line, options.manners) as source, trio.open_nursery() as nursery:
         server.place = source.place
         for number, spec in channels.items():
-            place = await _join(server, number, spec, openers or {}, nursery)
+            place = await _join(server, number, spec, openers, nursery)
             server.ports[number].places.append(place)
         for number, watched in options.observe:
             if number not in server.ports:

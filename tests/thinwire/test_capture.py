@@ -1,0 +1,196 @@
+"""Recordings: written, read back, opened by tshark, replayed."""
+
+import io
+import subprocess
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+import thinwire
+from thinwire.capture import CaptureError, Packet, Recorder, read, show
+from thinwire.mux import Rules
+from thinwire.replay import Divergence, replay_mux, replay_side
+from thinwire.server import InProcess, Options, serve
+from thinwire.victim import Victim
+
+packets = st.builds(Packet, st.integers(0, 2**63), st.booleans(), st.booleans(), st.binary(max_size=40))
+
+
+def written(recorded: list[Packet]) -> bytes:
+    out = io.BytesIO()
+    recorder = Recorder(out)
+    for packet in recorded:
+        recorder.write(packet)
+    return out.getvalue()
+
+
+@given(st.lists(packets))
+def test_what_is_written_is_read(recorded: list[Packet]) -> None:
+    assert list(read(written(recorded))) == recorded
+
+
+@given(st.lists(packets, min_size=1), st.integers(0, 10**6))
+def test_a_cut_off_recording_gives_what_there_is(recorded: list[Packet], cut: int) -> None:
+    data = written(recorded)
+    found = list(read(data[: cut % len(data)]))
+    assert found == recorded[: len(found)]
+
+
+@given(
+    st.binary()
+    | st.tuples(st.lists(packets).map(written), st.integers(8, 200), st.binary(max_size=4)).map(
+        lambda t: t[0][: t[1]] + t[2] + t[0][t[1] + len(t[2]) :]
+    )
+)
+def test_garbage_gives_the_one_error(data: bytes) -> None:
+    try:
+        found = list(read(data))
+    except CaptureError:
+        return
+    assert all(isinstance(packet, Packet) for packet in found)
+
+
+async def record_a_session(path: Path) -> None:
+    """A handshake, typing, a debugger's packet, a speed change, text between frames, a reset."""
+    ours, its = trio.testing.memory_stream_pair()
+
+    async def line() -> trio.abc.Stream:
+        return its
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            options = Options(capture=str(path))
+            server = await nursery.start(serve, line, {0: InProcess(), 1: InProcess()}, options)
+            console, gdb = server.attach(0), server.attach(1)
+            victim = Victim(ours)
+            await victim.say(b"firmware\r\n")
+            await console.receive_some()
+            await console.send_all(b"boot\n")
+            assert await ours.receive_some() == b"boot\n\r"
+            await victim.start()
+            await victim.write(0, b"hello\n")
+            await gdb.send_all(b"$g#67")
+            assert await victim.select(0) == {1}
+            assert await victim.read(1, 2046) == b"$g#67"
+            await victim.say(b"printk")
+            await victim.set_speed(115200)
+            await victim.say(b"0  *!half")
+            await victim.start()
+            await console.send_all(b"x")
+            assert await victim.read(0) == b"x"
+            await victim.print("no answer")
+            await victim.select(8)
+            nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "session.pcapng"
+    trio.run(record_a_session, path)
+    return path
+
+
+def test_a_session_reads_like_a_conversation(recording: Path) -> None:
+    found = list(read(recording.read_bytes()))
+    lines = [line[13:] for line in show(str(recording))]
+    assert lines[:2] == ["> text 10 bytes 'firmware\\r\\n'", "< text 6 bytes 'boot\\n\\r'"]
+    assert "> write 0 6 bytes 'hello\\n'" in lines
+    assert lines[lines.index("> select 0") :][:4] == [
+        "> select 0",
+        "< ready from 0: 00000002",
+        "> read 1 up to 2046",
+        "< data 1 5 bytes '$g#67'",
+    ]
+    assert lines.count("< speed 115200") == 2
+    assert "> text 6 bytes 'printk'" in lines
+    assert "> write unacked 0 9 bytes 'no answer'" in lines
+    whole = b"".join(packet.data for packet in found if not packet.to_victim)
+    assert b"0  *!half" in whole
+
+
+def test_tshark_opens_it_and_our_dissector_names_the_frames(recording: Path) -> None:
+    script = Path(thinwire.__file__).with_name("thinwire.lua")
+    fields = [f"-ethinwire.{name}" for name in ("direction", "kind", "channel", "length")]
+    done = subprocess.run(
+        ["tshark", "-X", f"lua_script:{script}", "-r", recording, "-T", "fields", *fields],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert len(rows) == len(list(read(recording.read_bytes())))
+    assert ["0", "write", "0", "6"] in rows and ["1", "written", "0", "6"] in rows
+    assert ["0", "read", "1", "2046"] in rows and ["1", "data", "1", "5"] in rows
+    assert ["1", "speed", "0", "6"] in rows and ["1", "ready", "8", "4"] in rows
+
+
+def test_a_recording_drives_the_multiplexer_again(recording: Path) -> None:
+    found = list(read(recording.read_bytes()))
+    assert replay_mux(found) is None
+    answers = [number for number, packet in enumerate(found) if packet.to_victim and packet.is_frame]
+    place = answers[1]
+    changed = Packet(0, True, True, found[place].data[:-1] + b"?")
+    divergence = replay_mux([*found[:place], changed, *found[place + 1 :]])
+    assert divergence is not None and divergence.packet == place
+    assert str(divergence).startswith(f"packet {place}: recorded ")
+
+
+def test_a_recording_plays_either_side(recording: Path) -> None:
+    found = list(read(recording.read_bytes()))
+
+    async def main() -> None:
+        with trio.fail_after(20):
+            ours, its = trio.testing.memory_stream_pair()
+            results: list[Divergence | None] = []
+
+            async def play(stream: trio.abc.Stream, as_victim: bool) -> None:
+                results.append(await replay_side(stream, found, as_victim=as_victim))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(play, ours, True)
+                nursery.start_soon(play, its, False)
+            assert results == [None, None]
+
+    trio.run(main)
+
+
+def test_a_recording_drives_a_live_victim() -> None:
+    """The bug report is replayed against the victim; a victim that says something else is found out."""
+
+    async def main() -> None:
+        with trio.fail_after(20):
+            for honest in (True, False):
+                ours, its = trio.testing.memory_stream_pair()
+                recorded = [
+                    Packet(0, False, True, b"A  !!"),
+                    Packet(1, True, True, b"1  !!x"),
+                    Packet(2, False, True, b"0  !!" + (b"x" if honest else b"y")),
+                    Packet(3, True, True, b"A  !!"),
+                ]
+
+                async def live(stream: trio.abc.Stream) -> None:
+                    victim = Victim(stream)
+                    await victim.write(1, await victim.read(1, 1))
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(live, ours)
+                    divergence = await replay_side(its, recorded, as_victim=False)
+                    assert (divergence is None) is honest
+                    nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_rules_belong_to_the_replay() -> None:
+    recorded = [Packet(0, False, True, b"?    "), Packet(0, True, True, b"?  (         ")]
+    assert replay_mux(recorded, Rules(assume_framed=True)) is None
+    assert replay_mux(recorded) is not None
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match="no pcapng file"):
+        list(read(b"\x7fELF and so on and on"))

@@ -1,0 +1,122 @@
+"""Playing a recording again, so that every bug report is a test.
+
+`replay_mux` gives the victim's half of a recording to a fresh multiplexer, with the clients' typing taken
+from the recorded answers, and returns the first answer that differs. `replay_side` plays either half over a
+stream, to a live server or a live victim, and waits each time until the other half has said what it said
+before.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import trio
+
+from thinwire.capture import Packet
+from thinwire.frames import CHANNELS, SET_SIZE, Read, Select, decode_one
+from thinwire.mux import ChangeSpeed, Mux, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a replay left the recording: the number of the packet, and what was said there instead."""
+
+    packet: int
+    recorded: bytes
+    heard: bytes
+
+    def __str__(self) -> str:
+        return f"packet {self.packet}: recorded {self.recorded[:60]!r}, now {self.heard[:60]!r}"
+
+
+def replay_mux(packets: Sequence[Packet], rules: Rules | None = None) -> Divergence | None:
+    """Drive a new `Mux` through a recording; None if it answers as it did."""
+    mux = Mux(range(CHANNELS), rules or Rules())
+    typing = _typing(packets)
+    heard, said = mux.line_opened(), b""
+    for number, packet in enumerate(packets):
+        if not packet.to_victim:
+            awaited = _awaited(packets, number)
+            if awaited:
+                heard, said = heard + _tell(mux, said), b""
+            for channel in awaited:
+                if not mux.channels[channel].incoming.size and typing[channel]:
+                    heard += mux.typed(channel, typing[channel].popleft())
+            said += packet.data
+            continue
+        # What the victim says without a pause arrives in one piece.
+        heard, said = heard + _tell(mux, said), b""
+        if not packet.is_frame:  # the console's typing before the handshake is nobody's answer
+            continue
+        if not heard.startswith(packet.data):
+            return Divergence(number, packet.data, heard)
+        heard = heard[len(packet.data) :]
+    heard += _tell(mux, said)
+    return Divergence(len(packets), b"", heard) if heard else None
+
+
+def _tell(mux: Mux, said: bytes) -> bytes:
+    heard = mux.receive(said)
+    for action in mux.actions:
+        if isinstance(action, ChangeSpeed):
+            heard += action.echo * 2
+    mux.actions.clear()
+    return heard
+
+
+async def replay_side(
+    stream: trio.abc.Stream, packets: Iterable[Packet], *, as_victim: bool
+) -> Divergence | None:
+    """Play the victim's half (or the server's) over a stream; None if the other half answered as it did."""
+    heard = b""
+    for number, packet in enumerate(packets):
+        if packet.to_victim is not as_victim:
+            await stream.send_all(packet.data)
+            continue
+        while len(heard) < len(packet.data):
+            data = await stream.receive_some()
+            if not data:
+                return Divergence(number, packet.data, heard)
+            heard += bytes(data)
+        if not heard.startswith(packet.data):
+            return Divergence(number, packet.data, heard)
+        heard = heard[len(packet.data) :]
+    return None
+
+
+def _typing(packets: Sequence[Packet]) -> dict[int, deque[bytes]]:
+    """What the clients typed, by channel: the data of the answers to reads."""
+    typing: dict[int, deque[bytes]] = defaultdict(deque)
+    for packet, asked in _answers(packets):
+        if isinstance(asked, Read) and len(packet.data) > 5:
+            typing[asked.channel].append(packet.data[5:])
+    return typing
+
+
+def _answers(packets: Sequence[Packet]) -> Iterator[tuple[Packet, object]]:
+    """Every answer with the request that it answers: the earliest still open one that it fits."""
+    waiting: list[object] = []
+    for packet in packets:
+        if not packet.is_frame:
+            continue
+        if not packet.to_victim:
+            waiting.append(decode_one(packet.data))
+            continue
+        for asked in waiting:
+            if isinstance(asked, Read) and packet.data[:1] == bytes((0x30 + asked.channel & 0xFF,)):
+                waiting.remove(asked)
+                yield packet, asked
+                break
+
+
+def _awaited(packets: Sequence[Packet], number: int) -> list[int]:
+    """The channels that must have input before this request is answered as it was."""
+    request = decode_one(packets[number].data) if packets[number].is_frame else None
+    answer = next((p.data for p in packets[number + 1 :] if p.to_victim and p.is_frame), b"")
+    match request:
+        case Read(channel, _) if len(answer) > 5 and answer[0] == 0x30 + channel & 0xFF:
+            return [channel]
+        case Select(base, False) if answer[:1] == b"!":
+            return [base + place for place in range(SET_SIZE) if answer[8] >> place & 1]
+        case _:
+            return []
