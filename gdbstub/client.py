@@ -58,6 +58,9 @@ log = logging.getLogger("gdbstub")
 # allows.
 PROBE_PATIENCE = 1.5
 
+# Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
+STEP_PATIENCE = 3.0
+
 # Threads asked for; a stub that goes on listing is broken.
 MAX_THREADS = 4096
 
@@ -126,6 +129,7 @@ class RemoteTarget:
         self._is_known = False
         self._is_arriving = False  # a stop has been heard of; its job is finding out what it is
         self._has_job = True
+        self._runs_freely = True  # nothing is on its way to the stub: only a stop can come
         self._changed = trio.Event()
         self._news_in, self._news_out = trio.open_memory_channel[News](4)
         nursery.start_soon(self._listen)
@@ -186,6 +190,7 @@ class RemoteTarget:
 
     def _start(self, work: Callable[[], Awaitable[StopReason]], before: StopReason | None) -> None:
         self._has_job = True
+        self._runs_freely = work == self._await_stop
         self._stopped = None
         self._nursery.start_soon(self._job, work, before)
 
@@ -207,7 +212,7 @@ class RemoteTarget:
         self._wake()
         if self._stopped is None or self._stopped.is_final:
             # Whatever comes next comes by itself: a late answer, a stop, a machine switched on again.
-            self._has_job = True
+            self._has_job = self._runs_freely = True
             self._nursery.start_soon(self._job, self._await_stop, None)
 
     def _wake(self) -> None:
@@ -228,6 +233,10 @@ class RemoteTarget:
 
     async def interrupt(self) -> None:
         """Stop the target: ask where it stands if that is not known, else break in."""
+        # Do not overtake a resume that is still being sent, and let a step come to its end.
+        with trio.move_on_after(STEP_PATIENCE):
+            while self.stopped is None and not self._runs_freely:
+                await self._changed.wait()
         if self.stopped is not None or self._is_arriving:
             return
         if not self._is_known:
@@ -293,6 +302,8 @@ class RemoteTarget:
     async def _continue(self) -> StopReason:
         await self._state.bring_traps_up_to_date()
         await self._go()
+        self._runs_freely = True
+        self._wake()
         return await self._await_stop()
 
     async def _go(self, verb: bytes = b"c") -> None:

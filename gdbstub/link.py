@@ -85,6 +85,7 @@ class Link:
                 self.dialogue.time_out()
             self._reply = None
             self.dialogue.ask(body, wants_reply)
+            self._hand_out()
             try:
                 while True:
                     with trio.move_on_after(patience):

@@ -87,6 +87,7 @@ class _Client:
         self._transcript = Transcript(name)
         self._name = name
         self._ending: Request | None = None
+        self._is_interrupted = False
 
     async def converse(self) -> None:
         """Answer requests until the session is closed from either side."""
@@ -238,6 +239,7 @@ class _Client:
 
     async def _run(self, request: Request) -> None:
         target, session = self._target, self._session
+        self._is_interrupted = False
         actions = await self._actions(request)
         session.run()
         await self._flush()
@@ -292,7 +294,7 @@ class _Client:
             planted = {
                 place.addr for place in self._attachment.breakpoints if place.kind in INSTRUCTION_KINDS
             }
-            wait = partial(step_range, target, actions, planted)
+            wait = partial(step_range, target, actions, planted, lambda: self._is_interrupted)
         outcome: StopReason | TargetError | None = None
 
         async def await_stop(scope: trio.CancelScope) -> None:
@@ -319,6 +321,7 @@ class _Client:
                 if not isinstance(request, Interrupt):
                     self._ending = request
                     return
+                self._is_interrupted = True
                 try:
                     await self._target.interrupt()
                 except TargetError as problem:

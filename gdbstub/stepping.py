@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 from gdbstub import ppc64
 from gdbstub.ppc64 import INSTRUCTION_SIZE, Flow
-from gdbstub.target import SIGTRAP, Action, ActionKind, StopKind, StopReason, Target
+from gdbstub.target import SIGINT, SIGTRAP, Action, ActionKind, StopKind, StopReason, Target
 
 
 class Mode(enum.Enum):
@@ -155,7 +155,9 @@ def _plan_return(words: list[int], pc: int, register: Callable[[str], int]) -> P
     return Impossible("no rfid follows mtsrr0 within reach; set a breakpoint after it")
 
 
-async def step_range(target: Target, actions: list[Action], breakpoints: Collection[int]) -> StopReason:
+async def step_range(
+    target: Target, actions: list[Action], breakpoints: Collection[int], is_interrupted: Callable[[], bool]
+) -> StopReason:
     """Step until pc leaves the range of the range-stepping action, or something else stops the target.
 
     `breakpoints` are the addresses at which an instruction breakpoint is set: arriving at one ends the
@@ -168,6 +170,7 @@ async def step_range(target: Target, actions: list[Action], breakpoints: Collect
     ]
     description = target.description
     pc_number = description.numbers[description.pc]
+    before = -1
     while True:
         await target.resume(steps)
         reason = target.stopped or await target.wait_stop()
@@ -175,5 +178,8 @@ async def step_range(target: Target, actions: list[Action], breakpoints: Collect
             return reason
         raw = reason.registers.get(pc_number) or await target.read_register(reason.thread, pc_number)
         pc = description.decode(raw)
-        if pc not in bounds or pc in breakpoints:
+        if is_interrupted():
+            return replace(reason, signal=SIGINT)
+        if pc not in bounds or pc in breakpoints or pc == before:
             return reason
+        before = pc

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from gdbstub import replies
 from gdbstub.link import Link
-from gdbstub.memory_cache import MemoryCache
+from gdbstub.memory_cache import LINE, MemoryCache
 from gdbstub.ppc64 import INSTRUCTION_SIZE, MSR_SE
 from gdbstub.quirks import Quirks
 from gdbstub.registers import Description
@@ -141,10 +141,24 @@ class StubState:
                 start, size = self._cache.missing(addr, length)
                 self._cache.fill(start, await self._read_raw(start, size))
             except MemoryFault:
-                return await self._read_raw(addr, length)
+                return await self._read_what_is_there(addr, length)
             known = self._cache.lookup(addr, length)
         assert known is not None
         return known
+
+    async def _read_what_is_there(self, addr: int, length: int) -> bytes:
+        """Read up to where memory ends; the first piece must be there."""
+        data = b""
+        end = addr + length
+        while addr + len(data) < end:
+            start = addr + len(data)
+            try:
+                data += await self._read_raw(start, min(end, (start & -LINE) + LINE) - start)
+            except MemoryFault:
+                if not data:
+                    raise
+                break
+        return data
 
     async def _read_raw(self, addr: int, length: int) -> bytes:
         pieces = []

@@ -1,0 +1,352 @@
+"""RemoteTarget against four stubs: our own server, QEMU's, the mimic of K42's, and silence."""
+
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import program
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from k42_stub import K42Stub
+from machine_target import MachineTarget
+from mini_machine import Machine, Trap
+
+from gdbstub.client import RemoteTarget, Surroundings, connect
+from gdbstub.quirks import K42, PLAIN
+from gdbstub.server import serve
+from gdbstub.stepping import Mode
+from gdbstub.target import (
+    SIGINT,
+    SIGSEGV,
+    Action,
+    ActionKind,
+    Breakpoint,
+    BreakpointKind,
+    MemoryFault,
+    StopKind,
+    TargetError,
+)
+
+STEP = [Action(ActionKind.STEP)]
+GO = [Action()]
+PATIENCE = 30
+
+Use = Callable[[RemoteTarget], Awaitable[None]]
+
+
+def machine_pcs(machine: Machine, count: int) -> list[int]:
+    pcs = []
+    for _ in range(count):
+        try:
+            machine.step()
+        except Trap:
+            break
+        pcs.append(machine.pc)
+    return pcs
+
+
+async def pc_of(target: RemoteTarget) -> int:
+    assert target.stopped is not None
+    return target.description.value(await target.read_registers(target.stopped.thread), "pc")
+
+
+async def stop(target: RemoteTarget) -> None:
+    await target.interrupt()
+    await target.wait_stop()
+
+
+async def steps(target: RemoteTarget, count: int) -> list[int]:
+    pcs = []
+    for _ in range(count):
+        await target.resume(STEP)
+        reason = await target.wait_stop()
+        assert reason.kind is StopKind.SIGNAL and reason.signal == 5, reason
+        pcs.append(await pc_of(target))
+    return pcs
+
+
+def with_stub(stub: K42Stub, use: Use, surroundings: Surroundings | None = None) -> None:
+    """Run `use` on a target that is the mimic of K42's stub; it must have been a quiet client."""
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        stub.attach(theirs)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stub.run)
+                async with connect(ours, K42, surroundings) as target:
+                    await use(target)
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert not stub.violations
+    assert (stub.naks, stub.repeats) == (0, 0), stub.log
+
+
+def stopped_stub(machine: Machine | None = None) -> K42Stub:
+    stub = K42Stub(machine or program.load())
+    stub.press_key()
+    return stub
+
+
+async def conformance(target: RemoteTarget) -> None:
+    """What every stub's target does, whatever is at the other end."""
+    await stop(target)
+    assert await steps(target, 20) == machine_pcs(program.load(), 20)
+    fib = Breakpoint(BreakpointKind.SOFTWARE, program.symbols()["fib"])
+    before = await target.read_memory(fib.addr, 16)
+    await target.insert(fib)
+    assert await target.read_memory(fib.addr, 16) == before
+    for _ in range(2):
+        await target.resume(GO)
+        reason = await target.wait_stop()
+        assert reason.signal == 5 and await pc_of(target) == fib.addr
+        await target.remove(fib)
+        await steps(target, 1)
+        await target.insert(fib)
+    await target.remove(fib)
+    table = program.symbols()["table"]
+    assert await target.read_memory(table, 16) == bytes(7) + b"\3" + bytes(7) + b"\1"
+    await target.write_memory(table + 6, b"\1\2")
+    assert await target.read_memory(table, 8) == bytes(6) + b"\1\2"
+    number = target.description.numbers["r20"]
+    assert target.stopped is not None
+    thread = target.stopped.thread
+    await target.write_register(thread, number, bytes(range(8)))
+    await steps(target, 2)
+    assert await target.read_register(thread, number) == bytes(range(8))
+    with pytest.raises(MemoryFault):
+        await target.read_memory(0x6000_0000, 4)
+
+
+def test_conformance_k42() -> None:
+    with_stub(stopped_stub(), conformance)
+
+
+def test_conformance_our_own_server() -> None:
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve, theirs, MachineTarget(program.load()))
+                async with connect(ours, PLAIN) as target:
+                    await conformance(target)
+                    assert target.description.register("msr").bits == 64
+                    await target.resume(GO)
+                    await target.interrupt()
+                    assert (await target.wait_stop()).signal == SIGINT
+                    assert await target.monitor("hello") == "you said hello\n"
+                    await target.detach()
+
+    trio.run(main)
+
+
+async def when_listening(path: Path) -> trio.SocketStream:
+    """QEMU gives no sign when its socket is there."""
+    for _ in range(1000):
+        try:
+            return await trio.open_unix_socket(path)
+        except OSError:
+            await trio.sleep(0.01)
+    raise AssertionError("qemu-ppc64 does not listen")
+
+
+def test_conformance_qemu() -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as folder, trio.fail_after(PATIENCE):
+            path = Path(folder) / "gdb"
+            command = ["qemu-ppc64", "-cpu", "970", "-g", str(path), str(program.build())]
+            async with trio.open_nursery() as nursery:
+                run = partial(trio.run_process, command, check=False, stderr=subprocess.DEVNULL)
+                await nursery.start(run)
+                stream = await when_listening(path)
+                async with connect(stream, PLAIN) as target:
+                    await conformance(target)
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_hardware_steps_are_the_machines_own() -> None:
+    stub = stopped_stub()
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        target.mode = Mode.HARDWARE
+        assert await steps(target, 60) == machine_pcs(program.load(), 60)
+        before = stub.transactions
+        await target.resume(STEP)
+        await target.wait_stop()
+        await pc_of(target)
+        # K42 facts C.9: D is 8 transactions, g is 4; the instruction's word (a line of memory) 4 more.
+        assert stub.transactions - before <= 8 + 4 + 4 + 4
+        assert not target.description.value(await target.read_registers(1), "msr") & 0x400
+        await target.detach()
+
+    with_stub(stub, use)
+    assert not stub.machine.msr & 0x400
+
+
+def test_a_software_step_costs_no_more_than_the_table_says() -> None:
+    stub = stopped_stub()
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        before = stub.transactions
+        await steps(target, 60)
+        # K42 facts C.9: M, c, S, M, g: 16, and m: 4; the first trap at a place is read back once: 4.  A
+        # branch is free, and its G is paid by the step after it.
+        assert stub.transactions - before <= 60 * 24
+
+    with_stub(stub, use)
+
+
+def test_a_fault_is_a_stop_at_the_instruction_and_leaves_no_trap() -> None:
+    machine = Machine(pc=0x100)
+    machine.gpr[3] = 0x6000_0000
+    machine.memory[0x100] = bytearray((0x80830000).to_bytes(4, "big") + (0x60000000).to_bytes(4, "big") * 7)
+    code = bytes(machine.memory[0x100])
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        for mode in (Mode.SOFTWARE, Mode.HARDWARE):
+            target.mode = mode
+            await target.resume(STEP)
+            assert (await target.wait_stop()).signal == SIGSEGV
+            assert await pc_of(target) == 0x100
+            assert bytes(machine.memory[0x100]) == code
+
+    with_stub(stopped_stub(machine), use)
+
+
+MTSRR0_R3, MTSRR1_R4, RFID, NOP = 0x7C7A03A6, 0x7C9B03A6, 0x4C000024, 0x60000000
+
+
+def words(*values: int) -> bytearray:
+    return bytearray(b"".join(value.to_bytes(4, "big") for value in values))
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_return_from_interrupt_is_one_unit(mode: Mode) -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(MTSRR0_R3, MTSRR1_R4, NOP, RFID, *[NOP] * 28)
+    machine.gpr[3], machine.gpr[4] = 0x140, 1 << 63
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        target.mode = mode
+        assert await steps(target, 2) == [0x140, 0x144]
+
+    with_stub(stopped_stub(machine), use)
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.SOFTWARE])
+def test_a_lone_rfid_is_an_error_not_a_runaway(mode: Mode) -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(RFID, *[NOP] * 31)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        target.mode = mode
+        await target.resume(STEP)
+        with pytest.raises(TargetError, match="overwritten SRR0"):
+            await target.wait_stop()
+        assert target.stopped is not None and await pc_of(target) == 0x100
+
+    with_stub(stopped_stub(machine), use)
+
+
+def test_a_step_into_the_stubs_own_code_is_refused() -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(*[NOP] * 32)
+    stub = stopped_stub(machine)
+    stub.own_code = range(0x104, 0x110)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        await target.resume(STEP)
+        with pytest.raises(TargetError, match="main.4 is the stub's own code"):
+            await target.wait_stop()
+
+    with_stub(
+        stub, use, Surroundings(describe=lambda addr: f"main+{addr - 0x100}", forbidden=[stub.own_code])
+    )
+
+
+def test_monitor_explains_the_mode() -> None:
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert "auto: a trap is planted" in await target.monitor("single-step-mode")
+        assert "hardware: MSR[SE]" in await target.monitor("single-step-mode hardware")
+        assert target.mode is Mode.HARDWARE
+        assert "not wild" in await target.monitor("single-step-mode wild")
+        assert "single-step-mode" in await target.monitor("help")
+
+    with_stub(stopped_stub(), use)
+
+
+# Random streams: the software steps are a subsequence of the machine's own, equal outside the units.
+
+ADDI, CMPDI, LI = 0x38630001, 0x2C230005, 0x38800003
+LWARX, STWCX, BNE_BACK = 0x7CA03828, 0x7CA0392D, 0x4082FFF4
+LOOP = (LWARX, 0x38A50001, STWCX, BNE_BACK)
+
+instruction = st.one_of(
+    st.sampled_from([ADDI, CMPDI, LI, NOP, 0x4E800020, 0x4E800421, 0x429F0005, 0x7C6803A6]).map(
+        lambda w: (w,)
+    ),
+    st.builds(
+        lambda off, link: (0x48000000 | off << 2 & 0x3FFFFFC | link,), st.integers(-6, 6), st.integers(0, 1)
+    ),
+    st.builds(
+        lambda bo, bi, off: (0x40000000 | bo << 21 | bi << 16 | off << 2 & 0xFFFC,),
+        st.sampled_from([0, 2, 4, 8, 10, 12, 16, 18, 20]),
+        st.integers(0, 3),
+        st.integers(-6, 6),
+    ),
+    st.just(LOOP),
+)
+CODE, DATA = 0x1000, 0x8000
+
+
+def stream_machine(code: list[tuple[int, ...]]) -> Machine:
+    flat = [word for piece in code for word in piece]
+    machine = Machine(pc=CODE + 0x80, lr=CODE + 0x90, ctr=5)
+    # Branches may leave the stream a little on either side: into nops, and at their end into a hole.
+    machine.memory[CODE] = words(*[NOP] * 32, *flat, *[NOP] * 32)
+    machine.memory[DATA] = bytearray(256)
+    machine.gpr[7] = DATA
+    machine.gpr[3] = CODE + 0x84
+    return machine
+
+
+@settings(max_examples=40)
+@given(st.lists(instruction, min_size=1, max_size=12))
+def test_software_steps_are_a_subsequence_of_the_machines(code: list[tuple[int, ...]]) -> None:
+    reference = stream_machine(code)
+    own = machine_pcs(reference, 60)
+    seen: list[int] = []
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        for _ in range(12):
+            try:
+                await target.resume(STEP)
+                reason = await target.wait_stop()
+            except MemoryFault:
+                break
+            if reason.signal != 5:
+                break
+            seen.append(await pc_of(target))
+
+    with_stub(stopped_stub(stream_machine(code)), use)
+    remaining = iter(own)
+    if len(seen) < len(own):
+        assert all(pc in remaining for pc in seen), (seen, own)
+    if LOOP not in code:
+        assert seen == own[: len(seen)]
