@@ -1,0 +1,191 @@
+"""The engines agree: random programs, faults, breakpoints, invalidations, budget cuts at random places."""
+
+import random
+import struct
+
+import oracle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import encode
+
+from emulator.cpu.exits import ExitKind
+from emulator.cpu.state import INDEX, MSR_FE0, MSR_FP, MSR_HV, MSR_ME, MSR_RI, MSR_SF, MSR_VMX
+from emulator.engines.reference import ReferenceEngine
+from emulator.engines.threaded import ThreadedEngine
+from emulator.isa.decode import instructions
+
+MEMORY = 1 << 20
+CODE = 0x1_0FA0
+LENGTH = 100
+DATA = 0x2_0000
+
+#: Instructions that end everything, or whose outcome is another test's business.
+EXCLUDED = {"attn", "simulator_breakpoint", "rfid", "mtmsr", "mtmsrd", "mtspr", "slbmte", "mtsr", "mtsrin"}
+ROWS = [row for row in instructions() if row.name not in EXCLUDED]
+BRANCHES = [row for row in ROWS if row.name in ("b", "bc", "bclr", "bcctr")]
+STORAGE = [row for row in ROWS if {"ra0", "ra"} & set(row.fields) and row.section == "load_store"]
+
+
+def handler():
+    """Return an interrupt handler that goes on after the instruction that caused the interrupt."""
+    save, restore = 272 & 31, 272 >> 5
+    spr = save << 5 | restore
+    srr0 = 26 << 5
+    words = [
+        encode("mtspr", rs=3, spr=spr),
+        encode("mfspr", rt=3, spr=srr0),
+        encode("addi", rt=3, ra0=3, si=4),
+        encode("mtspr", rs=3, spr=srr0),
+        encode("mfspr", rt=3, spr=spr),
+        encode("rfid"),
+    ]
+    return struct.pack(">6I", *words)
+
+
+def random_program(rng):
+    words = []
+    for at in range(LENGTH):
+        kind = rng.random()
+        if kind < 0.15:
+            row = rng.choice(BRANCHES)
+        elif kind < 0.4:
+            row = rng.choice(STORAGE)
+        elif kind < 0.43:
+            words.append(rng.getrandbits(32))
+            continue
+        else:
+            row = rng.choice(ROWS)
+        fields = oracle.random_fields(rng, row)
+        if "d" in fields:
+            fields["d"] = rng.randrange(-200, 200) & 0xFFFF
+        if "ds" in fields:
+            fields["ds"] = rng.randrange(-50, 50) & 0x3FFF
+        if "aa" in fields:
+            fields["aa"] = 0
+            target = rng.randrange(LENGTH) - at
+            name = "li" if row.name == "b" else "bd"
+            fields[name] = target & (0xFF_FFFF if name == "li" else 0x3FFF)
+        if "ra0" in fields or "ra" in fields:
+            fields["ra0" if "ra0" in fields else "ra"] = rng.choice([1, 2, 4, 5, rng.randrange(31)])
+        words.append(row.encode(**fields))
+    return struct.pack(f">{LENGTH}I", *words)
+
+
+class Bench:
+    """One engine with a program; the same seed gives the same program and state."""
+
+    def __init__(self, seed, engine_class):
+        rng = random.Random(seed)
+        self.processor = oracle.make_processor(MEMORY)
+        memory, state = self.processor.memory, self.processor.state
+        for vector in range(0x100, 0x1800, 0x20):
+            memory.write(vector, handler()[:0x18])
+        self.program = random_program(rng)
+        memory.write(CODE, self.program)
+        memory.write(DATA, rng.randbytes(0x2000))
+        # Running off the end starts again.
+        back = encode("b", li=-LENGTH & 0xFF_FFFF)
+        memory.write(CODE + 4 * LENGTH, back.to_bytes(4, "big"))
+        for n in range(32):
+            state.put("gpr", oracle.random64(rng), n)
+            state.put("fpr", oracle.random64(rng), n)
+            state.put("vr", oracle.random64(rng), 2 * n)
+            state.put("vr", oracle.random64(rng), 2 * n + 1)
+        for n in (1, 2, 4, 5):
+            state.put("gpr", DATA + rng.choice([0x1000, 0xFFA, rng.randrange(0x1000)]), n)
+        state.put("lr", CODE + 4 * rng.randrange(LENGTH))
+        state.put("ctr", CODE + 4 * rng.randrange(LENGTH))
+        state.cr, state.xer = rng.getrandbits(32), rng.getrandbits(32)
+        state.put("fpscr", rng.getrandbits(8))
+        state.put("interrupt_msr", MSR_HV)
+        choice = [0, 0, MSR_FP, MSR_FP | MSR_VMX, MSR_FP | MSR_VMX | MSR_FE0]
+        is64 = MSR_SF if rng.random() < 0.7 else 0
+        state.msr = is64 | MSR_HV | MSR_ME | MSR_RI | rng.choice(choice)
+        state.pc = CODE
+        self.engine = engine_class(self.processor)
+        self.limit = 0
+
+    def run_to(self, icount):
+        """Run to the count, or to an exit; return the exit."""
+        state = self.processor.state
+        for _ in range(20_000):
+            left = icount - state.icount
+            if left <= 0:
+                return None
+            outcome = self.engine.run(left)
+            if outcome is not None:
+                return outcome
+        raise AssertionError("no progress")
+
+    def snapshot(self):
+        """Return everything but the words that are an engine's own."""
+        words = list(self.processor.state.words[: INDEX["engine"]])
+        return words, self.processor.memory.read(0, MEMORY)
+
+
+def assert_same(a, b, seed):
+    (a_words, a_memory), (b_words, b_memory) = a.snapshot(), b.snapshot()
+    if a_words != b_words:
+        names = {}
+        for name, index in INDEX.items():
+            names.setdefault(index, name)
+        wrong = [
+            (max(i for i in names if i <= at), at, hex(x), hex(y))
+            for at, (x, y) in enumerate(zip(a_words, b_words, strict=True))
+            if x != y
+        ]
+        text = [f"{names[first]}+{at - first}: {x} {y}" for first, at, x, y in wrong]
+        raise AssertionError(f"seed {seed} pc {a_words[INDEX['pc']]:x}: {text[:10]}")
+    assert a_memory == b_memory
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 1 << 32))
+def test_the_engines_agree_wherever_they_are_cut(seed):
+    reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
+    rng = random.Random(seed)
+    at = 0
+    for _ in range(12):
+        at += rng.choice([1, 2, rng.randrange(1, 30), rng.randrange(1, 200)])
+        outcomes = reference.run_to(at), threaded.run_to(at)
+        assert outcomes[0] == outcomes[1], (seed, outcomes)
+        assert_same(reference, threaded, seed)
+        if outcomes[0] is not None and outcomes[0].kind is not ExitKind.IDLE:
+            return
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1 << 32), data=st.data())
+def test_the_engines_stop_at_the_same_breakpoints(seed, data):
+    reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
+    chosen = data.draw(st.sets(st.integers(0, LENGTH - 1), max_size=8))
+    breakpoints = frozenset(CODE + 4 * n for n in chosen)
+    for _ in range(10):
+        for bench in (reference, threaded):
+            bench.engine.set_breakpoints(breakpoints)
+        at = reference.processor.state.icount + 50
+        outcomes = reference.run_to(at), threaded.run_to(at)
+        assert outcomes[0] == outcomes[1], (seed, outcomes)
+        assert_same(reference, threaded, seed)
+        if outcomes[0] is not None and outcomes[0].kind is ExitKind.BREAKPOINT:
+            assert reference.processor.state.pc in breakpoints
+        breakpoints = (
+            frozenset(data.draw(st.sets(st.sampled_from(sorted(breakpoints)))))
+            if breakpoints
+            else breakpoints
+        )
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1 << 32))
+def test_the_engines_see_code_that_is_written_from_outside(seed):
+    reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
+    rng = random.Random(seed)
+    for _ in range(6):
+        at = reference.processor.state.icount + rng.randrange(1, 60)
+        assert reference.run_to(at) == threaded.run_to(at)
+        place, word = CODE + 4 * rng.randrange(LENGTH), ROWS[rng.randrange(40)].encode()
+        for bench in (reference, threaded):
+            bench.processor.memory.write(place, word.to_bytes(4, "big"))
+            bench.engine.invalidate(place, 4)
+        assert_same(reference, threaded, seed)
