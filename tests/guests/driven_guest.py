@@ -44,6 +44,9 @@ class Guest:
                 return
             data, self._to_send = self._to_send, b""
             self._to_send = self.peer.receive(self.line.exchange(data))
+            # It would stand still until a key is pressed: whoever reads the console has seen input first.
+            starved = self.peer.held is not None and self.peer.held[0] == CONSOLE
+            assert not starved, "the guest reads a console that has nothing to say"
         tail = bytes(self.peer.output[CONSOLE][-300:])
         raise AssertionError(f"waited for {what} in vain; the console ends with {tail!r}")
 

@@ -72,7 +72,7 @@ def test_the_map_names_functions_by_descriptor_entry_and_toc() -> None:
     assert text_start <= entry < text_end <= descriptor < toc
     assert symbols["breakpoint"][1] < text_end
     assert len(symbols["prompt"]) == 1
-    assert "stub_strcpy" not in symbols, "local symbols are not in the map"
+    assert "count_seconds" not in symbols, "local symbols are not in the map"
 
 
 def test_the_map_lists_what_nm_calls_global_and_defined() -> None:

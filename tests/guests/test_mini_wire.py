@@ -85,6 +85,19 @@ def test_polls_become_rare_and_quick_again(powered: Machine) -> None:
     assert last == pytest.approx(13 * TICK, abs=SLICE)
 
 
+@pytest.mark.parametrize("ticks", [0.5, 1.05, 1.5, 2.1])
+def test_input_is_seen_once_however_slow_the_line(ticks: float) -> None:
+    """On a line slower than the clock every exchange ends in a change of threads; none sees input twice."""
+    machine = machine_with_mini(MachineKind.HARDWARE)
+    guest = Guest(MachineLine(machine, slice=int(ticks * TICK * INSTRUCTIONS_PER_SECOND)))
+    guest.boot()
+    for _ in range(3):
+        guest.command("echo")
+        guest.command("tasks")
+        polls = len(guest.peer.requests)
+        guest.wait(lambda: len(guest.peer.requests) > polls + 2, "polls, not a read")  # noqa: B023
+
+
 def test_nothing_is_said_before_somebody_is_there() -> None:
     machine = machine_with_mini(MachineKind.HARDWARE)
     machine.wire.connected = False

@@ -14,12 +14,17 @@ enum {
 
 static volatile bool input_available;
 
+/* Interrupts are off until the answer is noted: a thread that read the input in between would leave us noting what
+ * is no longer there. */
 static bool poll(void)
 {
+    u64 msr = interrupts_off();
     if (wire_select() & 1u << CONSOLE_CHANNEL) {
         input_available = true;
     }
-    return input_available;
+    bool available = input_available;
+    interrupts_restore(msr);
+    return available;
 }
 
 _Noreturn void console_poller(void)
@@ -39,7 +44,7 @@ _Noreturn void console_poller(void)
 size_t console_read(char *bytes, size_t limit)
 {
     /* Off from looking to falling asleep, or the poller could wake us before we sleep; and off until the input is
-     * read, or it could see the same input again and send us into a read of nothing. */
+     * read, or the poller could see it a second time. */
     u64 msr = interrupts_off();
     if (!input_available) {
         poll();

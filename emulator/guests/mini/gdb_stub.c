@@ -5,24 +5,18 @@
  * kernel runs nobody reads channel 1, so there is no Ctrl-C. The way in is a breakpoint, a trace trap or a fault.
  *
  * What it does not do, and must not learn: s, vCont, Z, P, p, X, H, q (all answered by an empty reply, by not being
- * in the switch below); packets that arrive in pieces or two at a time; binary escapes; checking what a packet
- * claims. One read of the channel is one packet, or it is nothing. A reply is repeated for whatever comes instead of
- * its '+'. Digits that are no digits count as something, digits that are missing are whatever follows in the buffer,
- * and an 'm' longer than the buffer runs over its end (1022 bytes fit). SRR0, SRR1 and reservations are not kept.
+ * in the switch below); checking what a packet claims. Digits that are no digits count as something, digits that are
+ * missing are whatever follows in the buffer, and an 'm' longer than the buffer runs over its end (1022 bytes fit).
+ * SRR0, SRR1 and reservations are not kept.
  *
  * "Connected" is a flag and nothing else. It is set by the first stop, which announces itself on the console and
  * sends one '-' instead of a stop reply, and cleared by D, k and the end of the kernel; while it is set, a stop sends
  * its reply at once.
  */
-#include "processor.h"
+#include "gdb_packet.h"
 
 enum {
-    BUFFER = 2048,
-    LARGEST_READ = BUFFER - 2,
-    SHORTEST_PACKET = 4, /* $#cc */
-    SEQUENCE_PACKET = 7, /* $NN:#cc */
     PRECIOUS_BYTES = 64,
-    DEBUG_TEXT = 40,
 
     SIGNAL_ILLEGAL = 4,
     SIGNAL_TRAP = 5,
@@ -47,12 +41,9 @@ struct gdb_registers {
 } __attribute__((packed));
 _Static_assert(sizeof(struct gdb_registers) == 556, "the register block of powerpc:common64");
 
-static char input[BUFFER];
-static char output[BUFFER];
 static struct gdb_registers gdb_registers;
 static bool connected;
 static bool active;
-static bool remote_debug;
 
 bool gdb_is_active(void)
 {
@@ -85,166 +76,6 @@ static void registers_to_frame(struct frame *frame)
     frame->fpscr = gdb_registers.fpscr;
 }
 
-/* A strcpy of the stub's own, so that the kernel's may hold a breakpoint. */
-__attribute__((section(".precious"), aligned(64))) static void stub_strcpy(char *to, const char *from)
-{
-    while ((*to++ = *from++) != '\0') {
-    }
-}
-
-/* --- hexadecimal -------------------------------------------------------------------------------------------- */
-
-static int from_hex(char digit)
-{
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0';
-    }
-    if (digit >= 'a' && digit <= 'f') {
-        return digit - 'a' + 10;
-    }
-    if (digit >= 'A' && digit <= 'F') {
-        return digit - 'A' + 10;
-    }
-    return -1;
-}
-
-static char to_hex(unsigned nibble)
-{
-    return "0123456789abcdef"[nibble & 15];
-}
-
-/* A number of any length from *text, which is left behind it; false if there is no digit. */
-static bool take_number(const char **text, u64 *value)
-{
-    const char *start = *text;
-    *value = 0;
-    while (from_hex(**text) >= 0) {
-        *value = *value << 4 | (u64)from_hex(*(*text)++);
-    }
-    return *text != start;
-}
-
-static bool take_letter(const char **text, char letter)
-{
-    return *(*text)++ == letter;
-}
-
-/* Not validated: what is no digit becomes some byte all the same. */
-static u8 take_byte(const char **text)
-{
-    int high = from_hex(*(*text)++);
-    int low = from_hex(*(*text)++);
-    return (u8)((high << 4) + low);
-}
-
-static char *put_byte(char *out, u8 byte)
-{
-    *out++ = to_hex(byte >> 4);
-    *out++ = to_hex(byte);
-    return out;
-}
-
-static u8 checksum(const char *text, size_t count)
-{
-    u8 sum = 0;
-    while (count-- > 0) {
-        sum += *text++;
-    }
-    return sum;
-}
-
-/* --- packets ------------------------------------------------------------------------------------------------ */
-
-static void show_packet(const char *direction, const char *text)
-{
-    char cut[DEBUG_TEXT + 1];
-    size_t length = strlen(text);
-    size_t shown = length < DEBUG_TEXT ? length : DEBUG_TEXT;
-    memcpy(cut, text, shown);
-    cut[shown] = '\0';
-    err_printf("gdb %s %s\n", direction, cut);
-}
-
-/* One read of the channel; an empty one means that the other end had nothing, so wait a little and ask again. */
-static size_t channel_read(char *bytes, size_t limit)
-{
-    enum { SHORT_WAIT = 10000 };
-    for (;;) {
-        size_t count = wire_read(GDB_CHANNEL, bytes, limit);
-        if (count > 0) {
-            return count;
-        }
-        for (volatile int i = 0; i < SHORT_WAIT; i++) {
-        }
-    }
-}
-
-/* The command of the next good packet, NUL-terminated in the input buffer, already acknowledged. */
-static const char *receive_packet(void)
-{
-    for (;;) {
-        size_t count = channel_read(input, LARGEST_READ);
-        const char *end = input + count - 3;
-        const char *digits = end + 1;
-        if (count >= SHORTEST_PACKET && input[0] == '$' && *end == '#' &&
-            take_byte(&digits) == checksum(input + 1, count - SHORTEST_PACKET)) {
-            wire_write(GDB_CHANNEL, "+", 1);
-            input[count - 3] = '\0';
-            if (count >= SEQUENCE_PACKET && input[3] == ':') {
-                wire_write(GDB_CHANNEL, input + 1, 2); /* the sequence id is part of the acknowledgement */
-                return input + 4;
-            }
-            return input + 1;
-        }
-        wire_write(GDB_CHANNEL, "-", 1);
-    }
-}
-
-/* The reply stands at output + 1, NUL-terminated. */
-static void send_reply(void)
-{
-    size_t length = strlen(output + 1);
-    char acknowledgement;
-
-    if (remote_debug) {
-        show_packet("reply", output + 1);
-    }
-    output[0] = '$';
-    char *end = output + 1 + length;
-    *end = '#';
-    put_byte(end + 1, checksum(output + 1, length));
-    do {
-        wire_write(GDB_CHANNEL, output, length + SHORTEST_PACKET);
-        channel_read(&acknowledgement, 1);
-    } while (acknowledgement != '+');
-}
-
-static void reply(const char *text)
-{
-    stub_strcpy(output + 1, text);
-    send_reply();
-}
-
-static void reply_number(char letter, u8 number)
-{
-    output[1] = letter;
-    *put_byte(output + 2, number) = '\0';
-    send_reply();
-}
-
-static void reply_bytes(const void *bytes, size_t count)
-{
-    const u8 *byte = bytes;
-    char *out = output + 1;
-    while (count-- > 0) {
-        out = put_byte(out, *byte++);
-    }
-    *out = '\0';
-    send_reply();
-}
-
-/* --- memory ------------------------------------------------------------------------------------------------- */
-
 /* The stub itself runs through these; a trap planted where they begin would end it. A write whose first byte lies
  * there is not done, and reported as done. */
 static bool is_precious(u64 address)
@@ -268,7 +99,7 @@ static void read_memory(const char *text)
         reply("E01");
         return;
     }
-    char *out = output + 1;
+    char *out = reply_text;
     for (u64 i = 0; i < length; i++) {
         u8 byte;
         if (!memory_read(address + i, &byte)) {
@@ -278,7 +109,7 @@ static void read_memory(const char *text)
         out = put_byte(out, byte);
     }
     *out = '\0';
-    send_reply();
+    reply_send();
 }
 
 /* MADDR,LEN:BYTES. After a fault the bytes before it stay written. */
@@ -301,8 +132,6 @@ static void write_memory(const char *text)
     }
     reply("OK");
 }
-
-/* --- stops and commands ------------------------------------------------------------------------------------- */
 
 static const char *trap_name(u64 vector)
 {
@@ -417,7 +246,7 @@ static bool execute(const char *command, u8 signal)
         connected = false;
         return true;
     case 'd':
-        remote_debug = !remote_debug;
+        packet_show_traffic = !packet_show_traffic;
         reply("");
         return false;
     case 'k':
@@ -445,13 +274,7 @@ void gdb_trap(struct frame *frame)
     } else {
         announce(frame);
     }
-    bool resumed = false;
-    while (!resumed) {
-        const char *command = receive_packet();
-        if (remote_debug) {
-            show_packet("command", command);
-        }
-        resumed = execute(command, signal);
+    while (!execute(packet_receive(), signal)) {
     }
     registers_to_frame(frame);
     active = false;
