@@ -7,9 +7,10 @@ whoever touches the machine: the slice, a line that brings bytes, the debugger. 
 slice to end.
 
 Guest time follows the host's clock only while the guest is idle (docs/design.md, Time): an idle guest
-waits until the host's clock reaches the event it waits for.  A guest that computed for longer than it has
-time for is behind or ahead, depending on the engine; up to `FORGIVEN_LAG` it catches up by idling less,
-more is forgiven, and so is any lead.  With Pace.VIRTUAL idle time passes at once.
+waits until the host's clock reaches the event it waits for, or a little longer.  A guest that computed
+for longer than it has time for is behind or ahead, depending on the engine; up to `FORGIVEN_LAG` it
+catches up by idling less, more is forgiven, and so is any lead.  With Pace.VIRTUAL idle time passes at
+once.
 
 Input cuts an idle guest's sleep short and is stamped with guest time (`journal`).  Nothing else does, so a
 journal played back by `replay` gives the same run.
@@ -43,6 +44,10 @@ LARGEST_SLICE = 50_000_000
 #: A guest that is this far behind the host's clock, or ahead, is given the difference (seconds).
 FORGIVEN_LAG = 1.0
 FORGIVEN_LEAD = 0.02
+#: An idle guest's events may come this much late (seconds), so that 100 ticks a second need not 100 wake-ups.
+IDLE_GRAIN = 0.05
+#: So many events are served at a time before the other tasks get their turn.
+EVENTS_AT_A_TIME = 16
 READ_SIZE = 16384
 
 FINAL = frozenset({ExitKind.SHUTDOWN, ExitKind.CHECKSTOP})
@@ -130,6 +135,8 @@ class MachineRunner:
         self._in_worker = False
         # While the guest is idle: the guest time it waits for.
         self._idle_until: float | None = None
+        # Host time when the guest's own event last ended its idling.
+        self._last_wake = 0.0
         # Host time at which guest time would have been 0, had it always followed the host.
         self._origin = 0.0
 
@@ -142,6 +149,7 @@ class MachineRunner:
             if self.parked is not None:
                 await self._wait_for_change()
                 continue
+            # Taking the lock is also where the other tasks get their turn.
             async with self._lock:
                 steps = self._steps
                 exit_ = await self._run_slice() if steps is None else self._run_steps(steps)
@@ -180,8 +188,11 @@ class MachineRunner:
         passes, self._passes_breakpoint = self._passes_breakpoint, False
         self._input_came = False
         exit_ = machine.run(INLINE, resume=passes)
+        for _ in range(EVENTS_AT_A_TIME):
+            if exit_.kind is not ExitKind.IDLE or not self._passes_idle_time_at_once(exit_):
+                break
+            exit_ = machine.run(INLINE)
         if exit_.kind is not ExitKind.BUDGET:
-            await trio.lowlevel.checkpoint()
             return exit_
         begun = time.perf_counter()
         self._in_worker = True
@@ -204,26 +215,43 @@ class MachineRunner:
         self._slice_done.set()
         self._slice_done = trio.Event()
 
+    def _passes_idle_time_at_once(self, exit_: Exit) -> bool:
+        """Let an idle guest sleep to its next event, if that is due already and it has said nothing."""
+        machine = self.machine
+        limit = machine.idle_limit(exit_)
+        if limit is None or any(line.port.pending for line in self._lines):
+            return False
+        if self.pace is Pace.HOST:
+            self._forgive()
+            if self._host_time(machine.now + limit) > trio.current_time():
+                return False
+        machine.sleep(limit)
+        return True
+
     async def _idle(self, exit_: Exit) -> None:
         """Let an idle guest's time pass, until its next event, input, or the debugger."""
         machine = self.machine
         limit = machine.idle_limit(exit_)
         if self.pace is Pace.VIRTUAL and limit is not None:
             machine.sleep(limit)
-            await trio.lowlevel.checkpoint()
             return
         self._forgive()
         self._idle_until = float("inf") if limit is None else machine.now + limit
+        due = self._host_time(self._idle_until)
+        if due > trio.current_time():
+            # Waking up is what an idle guest costs: events that are close together are served together.
+            due = max(due, self._last_wake + IDLE_GRAIN)
         while not (self._input_came or self._halting):
-            left = self._origin + self._idle_until / INSTRUCTIONS_PER_SECOND - trio.current_time()
+            left = due - trio.current_time()
             if left <= 0:
+                self._last_wake = due
                 break
             await self._wait_for_change(left)
-        async with self._lock:
-            # An input has already let the time before it pass, and none after it.
-            if not self._input_came:
-                self._pass_idle_time()
-            self._idle_until = None
+        # Nobody holds the lock here: only a slice keeps it while others run.
+        # An input has already let the time before it pass, and none passes after it.
+        if not self._input_came:
+            self._pass_idle_time()
+        self._idle_until = None
 
     def _pass_idle_time(self, at_least: int = 0) -> None:
         """Let an idle guest's time catch up with the host's clock, but not run past what it waits for."""
@@ -232,6 +260,10 @@ class MachineRunner:
         host = int((trio.current_time() - self._origin) * INSTRUCTIONS_PER_SECOND)
         until = min(max(host, self.machine.now + at_least), self._idle_until)
         self.machine.sleep(max(int(until) - self.machine.now, 0))
+
+    def _host_time(self, guest_time: float) -> float:
+        """Return when the host's clock reaches `guest_time`."""
+        return self._origin + guest_time / INSTRUCTIONS_PER_SECOND
 
     def _forgive(self) -> None:
         """Move the origin if guest and host have drifted too far apart."""
@@ -318,7 +350,7 @@ class MachineRunner:
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[Machine]:
-        """Hold the machine between two slices, running or parked."""
+        """Hold the machine between two slices, running or parked; the holder must not await."""
         self._interrupt_slice()
         async with self._lock:
             yield self.machine
