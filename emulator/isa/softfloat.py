@@ -131,13 +131,14 @@ def _round(status: int, negative: bool, mantissa: int, exponent: int, single: bo
     top = exponent + mantissa.bit_length() - 1
     tiny = top < form.lowest
     raised = 0
-    if tiny and status & fpscr.UE:
-        raised |= fpscr.UX
-        exponent += form.adjustment
-        top += form.adjustment
-        tiny = False
     # The weight of the last place kept: below the lowest exponent it stays, and precision is lost.
     last = max(top, form.lowest) - form.precision + 1
+    if tiny and status & fpscr.UE:
+        # The trap handler gets a normalized number with an adjusted exponent (Book I 4.4.4).
+        raised |= fpscr.UX
+        exponent += form.adjustment
+        last = top - form.precision + 1 + form.adjustment
+        tiny = single = False
     kept, rest = mantissa, 0
     if last > exponent:
         rest = mantissa & (1 << last - exponent) - 1
