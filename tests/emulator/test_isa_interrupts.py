@@ -305,17 +305,13 @@ def is_refused(what):
 
 def deviation(what):
     """Return the FPSCR bits in which QEMU 7.2 and the manual part, or which are undefined."""
-    if "fcmpo" in what:
-        return fpscr.FI | fpscr.FPRF | fpscr.VXVC
-    if is_refused(what):
-        return fpscr.FPRF
     if "mtfsb1" in what:
         return fpscr.FX
-    if "fct" in what:
-        return fpscr.FPRF
-    if "fcmp" in what:
+    if "fcmpo" in what:
+        return fpscr.FI | fpscr.FPRF | fpscr.VXVC
+    if "fcmpu" in what:
         return fpscr.FI | fpscr.FPRF
-    return 0
+    return fpscr.FPRF if "fct" in what or is_refused(what) else 0
 
 
 def differences(found, theirs, ours):
