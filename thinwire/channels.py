@@ -96,6 +96,7 @@ class Port:
 
     def attach(self, holder: Holder, *, take: bool = False) -> None:
         """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one."""
+        self.channel.pull()  # the holder may have left without our knowing yet
         if self.holder is not None:
             if not take:
                 raise ChannelBusy(f"channel {self.number} is held by {self.holder.name}")
@@ -217,8 +218,7 @@ class DescriptorClient:
                 self._is_blocked = True
                 self._blocked.set()
             else:
-                self._scope.cancel()
-                return
+                self._leave()
 
     def pull(self) -> None:
         """See Holder."""
@@ -231,11 +231,16 @@ class DescriptorClient:
         if data:
             self._port.typed(data)
         elif data is not None and not self._outlives_input:
-            self._port.release(self)
-            self._scope.cancel()
+            self._leave()
 
     def evict(self) -> None:
         """See Holder."""
+        self._scope.cancel()
+
+    def _leave(self) -> None:
+        """The other side is gone: make room for the next at once; `run` cleans up."""
+        self._is_blocked = True
+        self._port.release(self)
         self._scope.cancel()
 
     def want(self) -> None:

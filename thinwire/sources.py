@@ -39,6 +39,10 @@ log = logging.getLogger("thinwire")
 RETRY = 0.25
 """Seconds between attempts to open a line that is not there yet."""
 
+BACKLOG = 128
+"""Connections that may wait to be accepted; beyond it the system makes clients wait a second and try again.
+"""
+
 StreamFactory = Callable[[], Awaitable[trio.abc.Stream]]
 
 
@@ -180,7 +184,7 @@ async def listen_tcp(host: str, port: int) -> trio.socket.SocketType:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         await listener.bind(address)
-        listener.listen(8)
+        listener.listen(BACKLOG)
     except BaseException:
         listener.close()
         raise
@@ -209,7 +213,7 @@ def listen_unix(path: str) -> trio.socket.SocketType:
         raise LineError(f"cannot listen on {path}: {os.strerror(error.errno or 0)}") from error
     finally:
         os.umask(before)
-    sock.listen(8)
+    sock.listen(BACKLOG)
     return trio.socket.from_stdlib_socket(sock)
 
 
