@@ -36,6 +36,9 @@ _COMPARE = {"eq", "ne", "ult", "slt"}
 PRELUDE = f"""\
 declare i64 @llvm.fshl.i64(i64, i64, i64)
 declare i64 @llvm.ctlz.i64(i64, i1)
+declare double @llvm.fma.f64(double, double, double)
+declare double @llvm.sqrt.f64(double)
+declare i64 @llvm.fptosi.sat.i64.f64(double)
 declare i16 @llvm.bswap.i16(i16)
 declare i32 @llvm.bswap.i32(i32)
 declare i64 @llvm.bswap.i64(i64)
@@ -266,7 +269,7 @@ class _Printer:
     def handler(self, name: str, form: Form) -> str:
         """Return the definition of `form`'s handler."""
         is_ending_run = False
-        for op in operations(form):
+        for op in operations(form, has_host_float=True):
             if op.result is not None:
                 self.bits[op.result.number] = op.result.bits
             match op.code:
@@ -384,6 +387,21 @@ class _Printer:
                 return self._reversed_low(self.value(args[0]), 8 * int(code[5:]))
             case "bswap8":
                 return f"call i64 @llvm.bswap.i64(i64 {self.value(args[0])})"
+            case "fadd" | "fmul" | "fdiv":
+                a, b = map(self._double, args)
+                return self._image(f"{code} double {a}, {b}")
+            case "fma":
+                a, b, c = map(self._double, args)
+                return self._image(f"call double @llvm.fma.f64(double {a}, double {b}, double {c})")
+            case "fsqrt":
+                return self._image(f"call double @llvm.sqrt.f64(double {self._double(args[0])})")
+            case "fsingle":
+                single = self.assign(f"fptrunc double {self._double(args[0])} to float")
+                return self._image(f"fpext float {single} to double")
+            case "sitofp":
+                return self._image(f"sitofp i64 {self.value(args[0])} to double")
+            case "fptosi":
+                return f"call i64 @llvm.fptosi.sat.i64.f64(double {self._double(args[0])})"
             case "small":
                 slot = args[0]
                 assert isinstance(slot, Slot)
@@ -393,6 +411,12 @@ class _Printer:
             case "pc":
                 return f"or i64 {self.record_word(layout.PC_OFFSET)}, 0"
         raise ValueError(f"no IR for {code}")
+
+    def _double(self, arg: Arg) -> str:
+        return self.assign(f"bitcast i64 {self.value(arg)} to double")
+
+    def _image(self, expression: str) -> str:
+        return f"bitcast double {self.assign(expression)} to i64"
 
     def _reversed_low(self, value: str, width: int) -> str:
         low = self.assign(f"trunc i64 {value} to i{width}")

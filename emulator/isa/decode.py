@@ -271,9 +271,9 @@ def forms(row: Instruction, is64: bool) -> list[Form]:
     return [form for form in candidates if form.is64 == is64]
 
 
-def trace(form: Form) -> Builder:
+def trace(form: Form, *, has_host_float: bool = False) -> Builder:
     """Run the effect of `form` once and return what it recorded."""
-    builder = Builder(form.is64)
+    builder = Builder(form.is64, has_host_float)
     arguments: list[Any] = []
     known = iter(form.known)
     slots = iter(range(MAX_SLOTS))
@@ -293,6 +293,6 @@ def trace(form: Form) -> Builder:
     return builder
 
 
-def operations(form: Form) -> list[Op]:
+def operations(form: Form, *, has_host_float: bool = False) -> list[Op]:
     """Return the steps of `form`'s effect."""
-    return trace(form).trace
+    return trace(form, has_host_float=has_host_float).trace

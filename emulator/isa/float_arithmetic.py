@@ -6,11 +6,14 @@ value of the target, which stays where an enabled exception forbids a result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from emulator.isa import softfloat
+from emulator.isa import float_shortcut, fpscr, softfloat
 from emulator.isa.decode import insn
 from emulator.isa.float_move import finish, require_fp
+from emulator.isa.float_shortcut import Shortcut
 from emulator.isa.softfloat import Outcome
 from emulator.isa.values import Builder, CrField, Fpr, Helper, Value
 
@@ -88,10 +91,44 @@ def _compare(processor: Processor, a: int, b: int, ordered: int) -> int:
     return relation
 
 
-def _compute(t: Builder, frt: Fpr, rc: int, helper: Helper, *operands: Value | int) -> None:
+def _compute(
+    t: Builder,
+    frt: Fpr,
+    rc: int,
+    helper: Helper,
+    *operands: Value | int,
+    shortcut: Callable[[], Shortcut] | None = None,
+    sets_class: bool = True,
+) -> None:
+    """Set FRT to what `helper` returns, or to the shortcut's result where one holds."""
     require_fp(t)
-    t.set_fpr(frt, t.call(helper, t.fpr(frt), *operands))
+    if shortcut is None or not t.has_host_float:
+        result = t.call(helper, t.fpr(frt), *operands)
+    else:
+        short = shortcut()
+        holds, status = float_shortcut.status_after(t, short, sets_class=sets_class)
+        t.put("fpscr", t.select(holds, status, t.get("fpscr")))
+        result = t.call_if(~holds, helper, t.fpr(frt), *operands, otherwise=short.result)
+    t.set_fpr(frt, result)
     finish(t, rc)
+
+
+def _compute_multiply_add(t: Builder, frt: Fpr, rc: int, a: Value, c: Value, b: Value, variant: int) -> None:
+    def shortcut() -> Shortcut:
+        addend = b ^ softfloat.SIGN if variant & _SUBTRACT else b
+        short = float_shortcut.multiply_add(t, a, c, addend, bool(variant & _SINGLE))
+        return replace(short, result=short.result ^ softfloat.SIGN) if variant & _NEGATE else short
+
+    _compute(t, frt, rc, _multiply_add, a, c, b, variant, shortcut=shortcut)
+
+
+def _truncate(t: Builder, frt: Fpr, rc: int, b: Value, bits: int) -> None:
+    """Convert to integer toward zero; FPRF stays, being undefined."""
+
+    def shortcut() -> Shortcut:
+        return float_shortcut.to_integer(t, b, bits)
+
+    _compute(t, frt, rc, _to_integer, b, bits, 1, shortcut=shortcut, sets_class=False)
 
 
 # 4.6.5 Arithmetic.
@@ -100,61 +137,71 @@ def _compute(t: Builder, frt: Fpr, rc: int, helper: Helper, *operands: Value | i
 @insn("111111 frt:5 fra:5 frb:5 -:5 10101 rc:1")
 def fadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add. Book I 4.6.5."""
-    _compute(t, frt, rc, _add, t.fpr(fra), t.fpr(frb), 0)
+    a, x = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _add, a, x, 0, shortcut=lambda: float_shortcut.add(t, a, x, False))
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10101 rc:1")
 def fadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _add, t.fpr(fra), t.fpr(frb), 1)
+    a, x = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _add, a, x, 1, shortcut=lambda: float_shortcut.add(t, a, x, True))
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract. Book I 4.6.5."""
-    _compute(t, frt, rc, _subtract, t.fpr(fra), t.fpr(frb), 0)
+    a, b = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _subtract, a, b, 0, shortcut=lambda: float_shortcut.subtract(t, a, b, False))
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _subtract, t.fpr(fra), t.fpr(frb), 1)
+    a, b = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _subtract, a, b, 1, shortcut=lambda: float_shortcut.subtract(t, a, b, True))
 
 
 @insn("111111 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmul(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply, t.fpr(fra), t.fpr(frc), 0)
+    a, x = t.fpr(fra), t.fpr(frc)
+    _compute(t, frt, rc, _multiply, a, x, 0, shortcut=lambda: float_shortcut.multiply(t, a, x, False))
 
 
 @insn("111011 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmuls(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply, t.fpr(fra), t.fpr(frc), 1)
+    a, x = t.fpr(fra), t.fpr(frc)
+    _compute(t, frt, rc, _multiply, a, x, 1, shortcut=lambda: float_shortcut.multiply(t, a, x, True))
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdiv(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide. Book I 4.6.5."""
-    _compute(t, frt, rc, _divide, t.fpr(fra), t.fpr(frb), 0)
+    a, x = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _divide, a, x, 0, shortcut=lambda: float_shortcut.divide(t, a, x, False))
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdivs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _divide, t.fpr(fra), t.fpr(frb), 1)
+    a, x = t.fpr(fra), t.fpr(frb)
+    _compute(t, frt, rc, _divide, a, x, 1, shortcut=lambda: float_shortcut.divide(t, a, x, True))
 
 
 @insn("111111 frt:5 -:5 frb:5 -:5 10110 rc:1")
 def fsqrt(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Square Root. Book I 4.6.5."""
-    _compute(t, frt, rc, _square_root, t.fpr(frb), 0)
+    b = t.fpr(frb)
+    _compute(t, frt, rc, _square_root, b, 0, shortcut=lambda: float_shortcut.square_root(t, b, False))
 
 
 @insn("111011 frt:5 -:5 frb:5 -:5 10110 rc:1")
 def fsqrts(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Square Root Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _square_root, t.fpr(frb), 1)
+    b = t.fpr(frb)
+    _compute(t, frt, rc, _square_root, b, 1, shortcut=lambda: float_shortcut.square_root(t, b, True))
 
 
 @insn("111011 frt:5 -:5 frb:5 -:5 11000 rc:1")
@@ -172,49 +219,49 @@ def frsqrte(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 @insn("111111 frt:5 fra:5 frb:5 frc:5 11101 rc:1")
 def fmadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply-Add. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), 0)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), 0)
 
 
 @insn("111011 frt:5 fra:5 frb:5 frc:5 11101 rc:1")
 def fmadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply-Add Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SINGLE)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SINGLE)
 
 
 @insn("111111 frt:5 fra:5 frb:5 frc:5 11100 rc:1")
 def fmsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply-Subtract. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT)
 
 
 @insn("111011 frt:5 fra:5 frb:5 frc:5 11100 rc:1")
 def fmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply-Subtract Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT | _SINGLE)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _SUBTRACT | _SINGLE)
 
 
 @insn("111111 frt:5 fra:5 frb:5 frc:5 11111 rc:1")
 def fnmadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Negative Multiply-Add. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE)
 
 
 @insn("111011 frt:5 fra:5 frb:5 frc:5 11111 rc:1")
 def fnmadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Negative Multiply-Add Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SINGLE)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SINGLE)
 
 
 @insn("111111 frt:5 fra:5 frb:5 frc:5 11110 rc:1")
 def fnmsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Negative Multiply-Subtract. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT)
 
 
 @insn("111011 frt:5 fra:5 frb:5 frc:5 11110 rc:1")
 def fnmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Negative Multiply-Subtract Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _multiply_add, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT | _SINGLE)
+    _compute_multiply_add(t, frt, rc, t.fpr(fra), t.fpr(frc), t.fpr(frb), _NEGATE | _SUBTRACT | _SINGLE)
 
 
 # 4.6.6 Rounding and conversion.
@@ -223,7 +270,8 @@ def fnmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None
 @insn("111111 frt:5 -:5 frb:5 0000001100 rc:1")
 def frsp(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Round to Single-Precision. Book I 4.6.6."""
-    _compute(t, frt, rc, _round_to_single, t.fpr(frb))
+    b = t.fpr(frb)
+    _compute(t, frt, rc, _round_to_single, b, shortcut=lambda: float_shortcut.round_to_single(t, b))
 
 
 @insn("111111 frt:5 -:5 frb:5 1100101110 rc:1")
@@ -235,7 +283,7 @@ def fctid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 @insn("111111 frt:5 -:5 frb:5 1100101111 rc:1")
 def fctidz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert to Integer Doubleword with Round toward Zero. Book I 4.6.6."""
-    _compute(t, frt, rc, _to_integer, t.fpr(frb), 64, 1)
+    _truncate(t, frt, rc, t.fpr(frb), 64)
 
 
 @insn("111111 frt:5 -:5 frb:5 0000001110 rc:1")
@@ -247,13 +295,14 @@ def fctiw(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 @insn("111111 frt:5 -:5 frb:5 0000001111 rc:1")
 def fctiwz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert to Integer Word with Round toward Zero. Book I 4.6.6."""
-    _compute(t, frt, rc, _to_integer, t.fpr(frb), 32, 1)
+    _truncate(t, frt, rc, t.fpr(frb), 32)
 
 
 @insn("111111 frt:5 -:5 frb:5 1101001110 rc:1")
 def fcfid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert from Integer Doubleword. Book I 4.6.6."""
-    _compute(t, frt, rc, _from_integer, t.fpr(frb))
+    b = t.fpr(frb)
+    _compute(t, frt, rc, _from_integer, b, shortcut=lambda: float_shortcut.from_integer(t, b))
 
 
 # 4.6.7 Comparison and selection.
@@ -261,7 +310,15 @@ def fcfid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 
 def _compare_into(t: Builder, bf: CrField, fra: Fpr, frb: Fpr, ordered: int) -> None:
     require_fp(t)
-    t.set_cr_field(bf, t.call(_compare, t.fpr(fra), t.fpr(frb), ordered))
+    a, b = t.fpr(fra), t.fpr(frb)
+    if t.has_host_float:
+        holds, order = float_shortcut.compare(t, a, b)
+        old = t.get("fpscr")
+        t.put("fpscr", t.select(holds, old & ~fpscr.FPCC | order << 12, old))
+        relation = t.call_if(~holds, _compare, a, b, ordered, otherwise=order)
+    else:
+        relation = t.call(_compare, a, b, ordered)
+    t.set_cr_field(bf, relation)
     finish(t, 0)
 
 

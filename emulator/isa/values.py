@@ -156,6 +156,36 @@ class Value:
         """Reverse the low `size` bytes (2, 4 or 8); zeros above."""
         return _append(self.trace, f"bswap{size}", (self,), 64)
 
+    # Host floating point: double images, rounded to nearest (Builder.has_host_float).
+
+    def float_add(self, other: Value) -> Value:
+        return self._binary("fadd", other)
+
+    def float_multiply(self, other: Value) -> Value:
+        return self._binary("fmul", other)
+
+    def float_divide(self, other: Value) -> Value:
+        return self._binary("fdiv", other)
+
+    def float_multiply_add(self, factor: Value, addend: Value) -> Value:
+        """Return self * factor + addend, rounded once."""
+        return _append(self.trace, "fma", (self, factor, addend), 64)
+
+    def float_square_root(self) -> Value:
+        return _append(self.trace, "fsqrt", (self,), 64)
+
+    def float_single(self) -> Value:
+        """Round to single precision."""
+        return _append(self.trace, "fsingle", (self,), 64)
+
+    def to_float(self) -> Value:
+        """Convert a signed number."""
+        return _append(self.trace, "sitofp", (self,), 64)
+
+    def to_integer(self) -> Value:
+        """Truncate; any number if the result does not fit."""
+        return _append(self.trace, "fptosi", (self,), 64)
+
     def equals(self, other: Value | int) -> Value:
         return self._binary("eq", other, 1)
 
@@ -200,9 +230,13 @@ def _append(trace: list[Op], code: str, args: Sequence[Arg], bits: int) -> Value
 
 @dataclass(slots=True)
 class Builder:
-    """Records one effect.  `is64` is MSR[SF], known from the encoding's context as any other variant is."""
+    """Records one effect.  `is64` is MSR[SF], known from the encoding's context as any other variant is.
+
+    `has_host_float`: the engine prints host floating-point operations.
+    """
 
     _is64: bool
+    has_host_float: bool = False
     trace: list[Op] = field(default_factory=list)
     #: Set when the effect looked at `is64`: then 32-bit mode needs its own form.
     is_mode_sensitive: bool = False
@@ -360,6 +394,7 @@ OPERATIONS: dict[str, int] = {
     **dict.fromkeys(("const", "add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "rotl"), 64),
     **dict.fromkeys(("mulhu", "mulhs", "udiv", "sdiv", "clz", "sext8", "sext16", "sext32"), 64),
     **dict.fromkeys(("bswap2", "bswap4", "bswap8", "word", "select", "pc", "imm", "small", "target"), 64),
+    **dict.fromkeys(("fadd", "fmul", "fdiv", "fma", "fsqrt", "fsingle", "sitofp", "fptosi"), 64),
     **dict.fromkeys(("eq", "ne", "ult", "slt", "get_bit"), 1),
     **dict.fromkeys(("get", "load1", "load2", "load4", "load8", "call", "call_if"), 64),
     **dict.fromkeys(("put", "put_bit", "store1", "store2", "store4", "store8"), 0),
