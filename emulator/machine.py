@@ -135,12 +135,19 @@ class Machine:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
+            if limit == 0:  # the interrupt was all there was time for
+                continue
             if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
+            before = state.icount, state.pc, state.get("srr0")
             exit_ = self._execute(limit)
             if exit_ is not None:
                 return replace(exit_, instructions=state.icount - start)
+            if before == (state.icount, state.pc, state.get("srr0")):
+                # Only interrupts, each raised by the first instruction of the last one's handler: with EE off
+                # nothing will ever change, and nobody need spin for it.
+                return Exit(ExitKind.IDLE, state.icount - start)
 
     def request_stop(self) -> None:
         """Make the run under way, or the next one, end with STOP_REQUEST.  For other threads."""

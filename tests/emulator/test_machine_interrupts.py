@@ -165,6 +165,9 @@ def test_a_storm_of_interrupts_ends_with_the_budget(engine: str) -> None:
     exit_ = emulated.run(5000)
     assert (exit_.kind, exit_.instructions) == (ExitKind.BUDGET, 0)
     assert emulated.now == 5000
+    # From now on nothing changes any more: the guest hangs, which costs nothing.
+    exit_ = emulated.run(5000)
+    assert (exit_.kind, emulated.idle_limit(exit_)) == (ExitKind.IDLE, None)
 
 
 def test_idle_guest_says_how_long_it_may_sleep(engine: str) -> None:
