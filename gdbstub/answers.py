@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 from xml.sax.saxutils import quoteattr
 
-from gdbstub import commands, replies
+from gdbstub import agent, commands, replies
 from gdbstub.session import PACKET_SIZE
 from gdbstub.syntax import ALL_THREADS, ANY_THREAD
 from gdbstub.target import (
@@ -40,9 +40,14 @@ SCAN_PIECE = 64 << 10
 
 @dataclass
 class Attachment:
-    """One client's view of a target: what it selected, planted and announced."""
+    """One client's view of a target: what it selected, planted and announced.
+
+    `show` has the client print text; a breakpoint's commands call it from whatever thread the machine runs
+    in.
+    """
 
     target: Target
+    show: Callable[[str], None]
     features: frozenset[str] = frozenset()
     register_thread: int = 1
     breakpoints: set[Breakpoint] = field(default_factory=set)
@@ -104,7 +109,7 @@ async def _supported(attachment: Attachment, command: commands.Supported) -> byt
         "binary-upload+",
     ]
     if isinstance(target, Breakpoints):
-        offers += ["swbreak+", "hwbreak+"]
+        offers += ["swbreak+", "hwbreak+", "ConditionalBreakpoints+", "BreakpointCommands+"]
     if isinstance(target, MemoryMap):
         offers.append("qXfer:memory-map:read+")
     if "error-message" in attachment.features:
@@ -261,7 +266,13 @@ async def _insert(attachment: Attachment, command: commands.InsertBreakpoint) ->
     if not isinstance(attachment.target, Breakpoints):
         return replies.EMPTY
     breakpoint = _breakpoint(command)
-    await attachment.target.insert(breakpoint)
+    extras = command.extras
+    condition = None
+    if extras.conditions or extras.commands:
+        for code in (*extras.conditions, *extras.commands):
+            agent.check(code)
+        condition = agent.judge(extras.conditions, extras.commands, attachment.show)
+    await attachment.target.insert(breakpoint, condition)
     attachment.breakpoints.add(breakpoint)
     return replies.OK
 

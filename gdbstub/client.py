@@ -35,7 +35,7 @@ from gdbstub.ppc64 import INSTRUCTION_SIZE
 from gdbstub.quirks import Quirks
 from gdbstub.registers import Description
 from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
-from gdbstub.stub_state import StubState
+from gdbstub.stub_state import Missing, StubState
 from gdbstub.target import (
     SIGTRAP,
     Action,
@@ -43,6 +43,7 @@ from gdbstub.target import (
     Breakpoint,
     BreakpointKind,
     Condition,
+    MemoryFault,
     StopKind,
     StopReason,
     TargetError,
@@ -60,6 +61,9 @@ PROBE_PATIENCE = 1.5
 
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
+
+# Places in memory that one condition may look at.
+MAX_FETCHES = 64
 
 # Threads asked for; a stub that goes on listing is broken.
 MAX_THREADS = 4096
@@ -124,6 +128,7 @@ class RemoteTarget:
         self._link = Link(stream, quirks, self._on_stop, self._on_text)
         self._state = StubState(self._link, quirks, surroundings.describe, surroundings.forbidden)
         self._unknown: set[type[Command]] = set()
+        self._conditions: dict[int, Condition] = {}
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
         self._is_known = False
@@ -300,11 +305,35 @@ class RemoteTarget:
             await self._go()
 
     async def _continue(self) -> StopReason:
-        await self._state.bring_traps_up_to_date()
-        await self._go()
-        self._runs_freely = True
-        self._wake()
-        return await self._await_stop()
+        """Run until something stops the target, a breakpoint only if its condition holds."""
+        while True:
+            await self._state.bring_traps_up_to_date()
+            await self._go()
+            self._runs_freely = True
+            self._wake()
+            reason = await self._await_stop()
+            condition = self._conditions.get(await self._state.pc()) if reason.signal == SIGTRAP else None
+            if reason.is_final or condition is None or await self._holds(condition):
+                return reason
+            # The step's own stop is an end of this run only if it is not the plain end of a step.
+            reason = await self._step()
+            if reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
+                return reason
+
+    async def _holds(self, condition: Condition) -> bool:
+        """Ask a condition, fetching the memory it turns out to need."""
+        await self._state.registers()
+        for _ in range(MAX_FETCHES):
+            try:
+                return condition(self._state)
+            except Missing as missing:
+                try:
+                    await self._state.read(missing.addr, missing.length)
+                except MemoryFault:
+                    return True
+            except TargetError:
+                return True
+        return True
 
     async def _go(self, verb: bytes = b"c") -> None:
         await self._state.flush_registers()
@@ -326,7 +355,7 @@ class RemoteTarget:
         if self.mode is Mode.HARDWARE and not is_unit(word):
             return await self._step_by_detach(pc)
         code = await state.read(pc, window(word))
-        match plan_step(code, pc, state.register):
+        match plan_step(code, pc, state.value):
             case Impossible(text):
                 raise TargetError(errno.EPERM, f"no step at {self._surroundings.describe(pc)}: {text}")
             case Compute(registers):
@@ -433,9 +462,13 @@ class RemoteTarget:
 
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
         """Set a breakpoint: the stub's own if it has them, a planted trap if not."""
-        if condition is not None:
-            raise Unsupported("a condition")
         self._standing()
+        if breakpoint.kind in (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE):
+            self._conditions.pop(breakpoint.addr, None)
+            if condition is not None:
+                self._conditions[breakpoint.addr] = condition
+        elif condition is not None:
+            raise Unsupported("a condition on data")
         if self._has(commands.InsertBreakpoint):
             try:
                 await self._ask(
@@ -453,6 +486,7 @@ class RemoteTarget:
 
     async def remove(self, breakpoint: Breakpoint) -> None:
         """Remove a breakpoint; a planted trap stays until the next resume, since gdb mostly puts it back."""
+        self._conditions.pop(breakpoint.addr, None)
         if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
             self._state.traps.wanted.discard(breakpoint.addr)
         elif self._has(commands.RemoveBreakpoint):

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -56,6 +58,9 @@ SEAT_PATIENCE = 0.5
 TURN_AWAY_PATIENCE = 5.0
 CLEAN_UP_PATIENCE = 5.0
 
+# Texts of breakpoint commands that wait for a client too slow to read them; the oldest are dropped.
+MAX_SHOWN = 1000
+
 # Seconds a running target may take to stop when a client comes; gdb waits six for an answer.
 ATTACH_PATIENCE = 4.5
 
@@ -83,7 +88,11 @@ class _Client:
         self._stream = stream
         self._target = target
         self._session = Session()
-        self._attachment = Attachment(target)
+        self._attachment = Attachment(target, self._show)
+        self._token = trio.lowlevel.current_trio_token()
+        self._sending = trio.Lock()
+        self._shown: deque[str] = deque(maxlen=MAX_SHOWN)
+        self._has_shown = trio.Event()
         self._transcript = Transcript(name)
         self._name = name
         self._ending: Request | None = None
@@ -113,13 +122,34 @@ class _Client:
             self._session.close()
 
     async def _flush(self) -> None:
-        data = self._session.take_outgoing()
-        if data:
-            self._transcript.note(FROM_STUB, data)
-            try:
-                await self._stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._session.close()
+        # A cancelled send must not cut a packet in two, and two senders must not mix theirs.
+        with trio.CancelScope(shield=True):
+            async with self._sending:
+                data = self._session.take_outgoing()
+                if data:
+                    self._transcript.note(FROM_STUB, data)
+                    try:
+                        await self._stream.send_all(data)
+                    except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        self._session.close()
+
+    def _show(self, text: str) -> None:
+        """Have gdb print `text`, as long as the target runs: called from the machine's thread."""
+        self._shown.append(text)
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._has_shown.set)
+
+    async def _print(self) -> None:
+        """Send what is shown while the target runs."""
+        while True:
+            await self._has_shown.wait()
+            self._has_shown = trio.Event()
+            self._output_shown()
+            await self._flush()
+
+    def _output_shown(self) -> None:
+        while self._shown:
+            self._session.output(self._shown.popleft().encode("utf-8", "replace"))
 
     async def _serve(self, request: Request) -> None:
         session, attachment = self._session, self._attachment
@@ -255,6 +285,7 @@ class _Client:
         except TargetError as problem:
             session.stop(replies.error(problem, self._attachment.features))
             return
+        self._output_shown()
         if reason is not None:
             session.stop(replies.format_stop(reason, self._attachment.features))
         elif self._ending is not None:
@@ -307,6 +338,7 @@ class _Client:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(await_stop, nursery.cancel_scope)
+            nursery.start_soon(self._print)
             await self._listen()
             nursery.cancel_scope.cancel()
         if isinstance(outcome, TargetError):
@@ -326,9 +358,7 @@ class _Client:
                     await self._target.interrupt()
                 except TargetError as problem:
                     self._session.output(f"{problem}\n".encode())
-            # A stop that comes now must not cut a packet in two.
-            with trio.CancelScope(shield=True):
-                await self._flush()
+            await self._flush()
 
     # Leaving
 

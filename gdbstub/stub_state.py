@@ -28,6 +28,15 @@ PAGE = 4096
 MAX_VERIFIED = 4096
 
 
+class Missing(Exception):
+    """A condition looks at memory that has not been fetched yet: fetch it and ask again."""
+
+    def __init__(self, addr: int, length: int) -> None:
+        super().__init__(f"{length} bytes at {addr:#x}")
+        self.addr = addr
+        self.length = length
+
+
 class StubState:
     """Registers, memory and planted traps of one stub."""
 
@@ -80,10 +89,26 @@ class StubState:
         msr = self.description.value(block, "msr")
         return self.description.replace(block, {"msr": msr | MSR_SE if on else msr & ~MSR_SE})
 
-    def register(self, name: str) -> int:
+    def value(self, name: str) -> int:
         """Return a register of the block that was fetched last."""
         assert self._block is not None
         return self.description.value(self._block, name)
+
+    # A condition's look at what is known: `target.Inspection`.
+
+    def register(self, number: int) -> int:
+        """Return a register by number.  Raises TargetError if it is not in the block."""
+        register = self.description.by_number.get(number)
+        if register is None or register.name not in self.description.offsets:
+            raise TargetError(errno.EINVAL, f"there is no register {number}")
+        return self.value(register.name)
+
+    def memory(self, addr: int, length: int) -> bytes:
+        """Return memory that has been fetched.  Raises Missing."""
+        known = self._cache.lookup(addr, length)
+        if known is None:
+            raise Missing(addr, length)
+        return self.traps.show(addr, known)
 
     async def pc(self) -> int:
         """Return the program counter."""

@@ -22,16 +22,36 @@ from gdbstub.target import (
     MemoryFault,
     StopKind,
     StopReason,
+    TargetError,
     Thread,
 )
 
 SLICE = 500
 
+INSTRUCTION_KINDS = {
+    BreakpointKind.SOFTWARE: StopKind.SWBREAK,
+    BreakpointKind.HARDWARE: StopKind.HWBREAK,
+}
 WATCH_KINDS = {
     BreakpointKind.WRITE: StopKind.WATCH,
     BreakpointKind.READ: StopKind.RWATCH,
     BreakpointKind.ACCESS: StopKind.AWATCH,
 }
+
+
+@dataclass
+class _Look:
+    machine: Machine
+
+    def register(self, number: int) -> int:
+        name = ppc64.BASIC.by_number[number].name
+        return self.machine.gpr[number] if number < 32 else int(getattr(self.machine, name))
+
+    def memory(self, addr: int, length: int) -> bytes:
+        try:
+            return self.machine.read(addr, length)
+        except Trap:
+            raise MemoryFault(addr) from None
 
 
 class _Watched(Exception):
@@ -142,6 +162,12 @@ class MachineTarget:
     async def monitor(self, command: str) -> str:
         return f"you said {command}\n"
 
+    def _holds(self, condition: Condition | None) -> bool:
+        try:
+            return condition is None or condition(_Look(self.machine))
+        except TargetError:
+            return True
+
     def _on_access(self, addr: int, length: int, is_write: bool) -> None:
         for place in self.breakpoints:
             kind = WATCH_KINDS.get(place.kind)
@@ -151,11 +177,10 @@ class MachineTarget:
                 raise _Watched(kind, max(addr, place.addr))
 
     def _step(self) -> StopReason | None:
-        for place in self.breakpoints:
-            if place.addr == self.machine.pc and place.kind is BreakpointKind.SOFTWARE:
-                return StopReason(StopKind.SWBREAK)
-            if place.addr == self.machine.pc and place.kind is BreakpointKind.HARDWARE:
-                return StopReason(StopKind.HWBREAK)
+        for place, condition in self.breakpoints.items():
+            kind = INSTRUCTION_KINDS.get(place.kind)
+            if place.addr == self.machine.pc and kind is not None and self._holds(condition):
+                return StopReason(kind)
         try:
             self.machine.step()
         except _Watched as watched:

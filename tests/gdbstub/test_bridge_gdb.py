@@ -100,6 +100,14 @@ def test_next_and_step_show_source_lines() -> None:
     assert "take_lock (word=" in output, output
 
 
+def test_a_condition_is_evaluated_by_the_bridge() -> None:
+    output = debug(
+        stopped_stub(),
+        ["break fib if n == 1 && rounds == 1", "continue", "print rounds", "print n", "detach"],
+    )
+    assert "$1 = 1" in output and "$2 = 1" in output, output
+
+
 def test_a_reservation_is_passed_as_one_unit() -> None:
     steps = ["stepi"] * 10
     output = debug(stopped_stub(), ["break take_lock", "continue", *steps, "print lock_word", "detach"])

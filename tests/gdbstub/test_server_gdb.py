@@ -95,6 +95,23 @@ def test_breakpoint_backtrace_finish_print() -> None:
     assert "$2 = 9" in output, output
 
 
+def test_a_condition_is_evaluated_by_the_target() -> None:
+    target = MachineTarget(program.load())
+    output = debug(target, "break fib if n == 1 && rounds == 2", "continue", "print rounds", "print n")
+    assert "$1 = 2" in output and "$2 = 1" in output, output
+    assert target.resumed == 1
+
+
+def test_dprintf_by_the_agent_prints_without_stopping() -> None:
+    target = MachineTarget(program.load())
+    output = debug(
+        target,
+        *("set dprintf-style agent", 'dprintf sum_table,"round %ld\\n", rounds', "break say", "continue"),
+    )
+    assert "round 0\nround 1\nround 2\n" in output, output
+    assert target.resumed == 1
+
+
 def test_next_and_step_are_the_same_with_and_without_range_stepping() -> None:
     shown = []
     for actions in (RANGES, RANGES - {ActionKind.RANGE_STEP}):
