@@ -7,20 +7,29 @@ the `gdb:PORT` channels of `k42 mux`, and `k42 up` uses the same.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import trio
 
+from emulator.symbols import read_symbols
 from gdbstub.client import Surroundings, connect
 from gdbstub.quirks import K42, KGDB, PLAIN, Quirks
 from gdbstub.stepping import Mode
+from k42.errors import UserError
 from k42.gdb_port import serve_gdb_port
-from thinwire.endpoints import Endpoint, parse_endpoint
+from k42.kernel import find_kernel
+from k42.stub_code import find_stub_code
+from thinwire.control import inject
+from thinwire.endpoints import Control, Endpoint, parse_endpoint
+from thinwire.mux import CONSOLE
 from thinwire.server import Server
 from thinwire.streams import open_streams
 
 STUBS = {quirks.name: quirks for quirks in (K42, KGDB, PLAIN)}
-CONSOLE_CHANNEL = 0
+
+Type = Callable[[bytes], Awaitable[None]]
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,17 +45,26 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=K42.name,
         help="what kind of stub (default %(default)s)",
     )
-    add_step_option(parser)
+    parser.add_argument(
+        "--console", metavar="control:PATH#0", help="the multiplexer's control socket, for --break-in"
+    )
+    parser.add_argument("--kernel", metavar="FILE", help="its symbols name functions in messages")
+    add_bridge_options(parser)
     parser.set_defaults(run=run)
 
 
-def add_step_option(parser: argparse.ArgumentParser) -> None:
-    """Declare `--single-step-mode`, for every command that runs a bridge."""
+def add_bridge_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what every command that runs a bridge lets its user choose."""
     parser.add_argument(
         "--single-step-mode",
         choices=[mode.value for mode in Mode],
         default=Mode.AUTO.value,
         help="how single steps are carried out (default %(default)s)",
+    )
+    parser.add_argument(
+        "--break-in",
+        metavar="TEXT",
+        help="what the bridge types on the console to stop a running kernel (our guest: trap)",
     )
 
 
@@ -54,14 +72,32 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     stub = parse_endpoint(arguments.stub)
     listen = parse_endpoint(arguments.listen, listens=True)
-    trio.run(_bridge, stub, listen, STUBS[arguments.kind], Mode(arguments.single_step_mode))
+    kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
+    surroundings = make_surroundings(kernel, arguments.break_in, _console(arguments))
+    quirks, mode = STUBS[arguments.kind], Mode(arguments.single_step_mode)
+    trio.run(_bridge, stub, listen, quirks, mode, surroundings)
     return 0
 
 
-async def _bridge(stub: Endpoint, listen: Endpoint, quirks: Quirks, mode: Mode) -> None:
+def _console(arguments: argparse.Namespace) -> Type | None:
+    """Return what types on the console of the multiplexer that `--console` names."""
+    if arguments.console is None:
+        if arguments.break_in is not None:
+            raise UserError("--break-in needs a place to type: --console control:PATH#0 (see `k42 status`)")
+        return None
+    match parse_endpoint(arguments.console):
+        case Control(path, channel):
+            return partial(inject, path, channel)
+    raise UserError(f"--console {arguments.console}: give a multiplexer's control socket, control:PATH#0")
+
+
+async def _bridge(
+    stub: Endpoint, listen: Endpoint, quirks: Quirks, mode: Mode, surroundings: Surroundings
+) -> None:
     async with open_streams(stub) as (place, connect_stub), trio.open_nursery() as nursery:
         stream = await connect_stub()
-        where = await nursery.start(partial(serve_bridge, stream, listen, quirks, mode))
+        serve = partial(serve_bridge, stream, listen, quirks, mode, surroundings)
+        where = await nursery.start(serve)
         print(f"stub  {place}\ngdb   target remote {where}", flush=True)
 
 
@@ -81,20 +117,28 @@ async def serve_bridge(
 
 
 async def open_bridge_channel(
-    rest: str, server: Server, number: int, *, task_status: trio.TaskStatus[str]
+    rest: str, server: Server, number: int, *, mode: Mode = Mode.AUTO, task_status: trio.TaskStatus[str]
 ) -> None:
     """Serve a channel of `server` to gdb at the address `rest`: the opener of `gdb:PORT` channels."""
     listen = parse_endpoint(rest, listens=True)
     stream = server.attach(number, "the bridge")
     async with trio.open_nursery() as nursery:
-        place = await nursery.start(partial(serve_bridge, stream, listen))
+        place = await nursery.start(partial(serve_bridge, stream, listen, mode=mode))
         task_status.started(f"gdb: target remote {place}")
 
 
-def break_in_by_typing(server: Server, text: str) -> Surroundings:
-    """Return surroundings that stop the kernel by typing `text` and a carriage return on its console."""
+def type_on(server: Server) -> Type:
+    """Return what types on the console of a multiplexer in this process."""
+    return partial(server.inject, CONSOLE)
 
-    async def type_it() -> None:
-        await server.inject(CONSOLE_CHANNEL, text.encode("latin-1") + b"\r")
 
-    return Surroundings(break_in=type_it)
+def make_surroundings(kernel: Path | None, break_in: str | None, type_: Type | None) -> Surroundings:
+    """Return what the bridge knows around the stub: names, the stub's code, a way to stop the kernel."""
+    values: dict[str, object] = {}
+    if kernel is not None:
+        symbols = read_symbols(str(kernel))
+        values["describe"] = lambda address: symbols.name(address) or hex(address)
+        values["forbidden"] = find_stub_code(kernel)
+    if break_in is not None and type_ is not None:
+        values["break_in"] = partial(type_, break_in.encode("latin-1", "replace") + b"\r")
+    return Surroundings(**values)  # type: ignore[arg-type]

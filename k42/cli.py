@@ -17,12 +17,18 @@ from importlib.metadata import version
 
 from emulator.boot import LoadError
 from k42.errors import UserError, only_error
+from thinwire.control import ControlError
 from thinwire.endpoints import EndpointError
 from thinwire.line import LineError
 from thinwire.server import ServeError
 
 #: In the order of `k42 --help`; each is k42/NAME.py.
-SUBCOMMANDS = ("up", "emulate", "mux", "bridge", "console", "gdb", "trace", "doctor")
+SUBCOMMANDS = (
+    "up", "emulate", "mux", "bridge", "console", "gdb", "trace", "status", "capture", "doctor",
+)  # fmt: skip
+
+#: What the user can mend; each one's text is a line for him.
+MISTAKES = (UserError, EndpointError, LineError, ServeError, ControlError, LoadError)
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -44,7 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments))
     except BaseException as error:
         match only_error(error):
-            case UserError() | EndpointError() | LineError() | ServeError() | LoadError() as mistake:
+            case (
+                UserError()
+                | EndpointError()
+                | LineError()
+                | ServeError()
+                | ControlError()
+                | LoadError() as mistake
+            ):
                 print(f"k42 {arguments.command}: {mistake}", file=sys.stderr)
                 return USAGE_ERROR
             case KeyboardInterrupt():

@@ -17,7 +17,7 @@ from emulator.machine import Machine
 from emulator.runner import MachineRunner, describe
 from k42.errors import UserError
 from k42.gdb_port import serve_gdb_port
-from k42.machine_options import add_machine_options, build_machine, build_runner
+from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.ports import DEFAULT_BASE, Ports
 from k42.socket_pair import stream_pair
 from thinwire.console import run_console
@@ -89,7 +89,7 @@ async def serve_line(
         task_status.started(place)
         while True:
             async with await connect() as stream:
-                await runner.attach(stream, runner.machine.wire)
+                await runner.attach(stream, line_port(runner.machine))
 
 
 async def _join_console(runner: MachineRunner) -> None:

@@ -6,6 +6,7 @@ import argparse
 
 from emulator.boot import Program, load_elf, load_raw
 from emulator.config import MachineConfig, MachineKind, parse_size
+from emulator.devices.port import Port
 from emulator.machine import Machine
 from emulator.runner import MachineRunner, Pace
 from k42.errors import UserError
@@ -82,3 +83,8 @@ def parse_number(text: str, option: str) -> int:
         return int(text, 0)
     except ValueError:
         raise UserError(f"{option} {text}: give a number, such as 0x100") from None
+
+
+def line_port(machine: Machine) -> Port:
+    """Return the port thinwire runs over: a partition has nothing but its hypervisor terminal."""
+    return machine.console if machine.config.kind is MachineKind.LPAR else machine.wire

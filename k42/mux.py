@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from functools import partial
 
 import trio
 
 from k42.bridge import open_bridge_channel
-from thinwire.endpoints import assign_channels, parse_endpoint
-from thinwire.mux import Protocol, Rules
-from thinwire.server import Options, Server, serve
+from k42.errors import UserError
+from k42.machines import Description, find_machine, reset_by
+from thinwire import arguments as mux_options
+from thinwire.control import default_path, open_control
+from thinwire.endpoints import ChannelSpec, Endpoint, assign_channels, parse_endpoint
+from thinwire.server import Opener, Options, Server, serve
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "mux",
         help="only the multiplexer",
-        epilog="A CHANNEL is PORT, HOST:PORT, stdio, stdout, stderr or gdb:PORT (the bridge to the kernel's "
-        "stub); channels are numbered from 0, and `:` goes on at the next multiple of 8.",
+        epilog="A CHANNEL is PORT, HOST:PORT, unix:PATH, listen-unix:PATH, pty[:LINK], stdio, stdout, "
+        "stderr, log:FILE, exec:COMMAND or gdb:PORT (the bridge to the kernel's stub); channels are numbered "
+        "from 0, and `:` goes on at the next multiple of 8.",
     )
     parser.add_argument(
-        "victim", metavar="VICTIM", help="where the machine's line is, such as localhost:2101"
+        "victim",
+        metavar="VICTIM",
+        help="where the machine's line is, as localhost:2101, or a name in k42.toml",
     )
-    parser.add_argument("channels", metavar="CHANNEL", nargs="+", help="what a channel is joined to")
+    parser.add_argument("channels", metavar="CHANNEL", nargs="*", help="what a channel is joined to")
+    mux_options.add_arguments(parser)
     parser.add_argument(
-        "--protocol",
-        choices=[protocol.value for protocol in Protocol],
-        default=Protocol.AUTO.value,
-        help="version of the wire protocol (default %(default)s: text until the sentinel, then frames)",
+        "--control", metavar="PATH", help="where the control socket is (default: `k42 status` finds it)"
     )
     parser.set_defaults(run=run)
 
@@ -39,16 +45,36 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    openers = {"gdb": open_bridge_channel}
-    line = parse_endpoint(arguments.victim)
-    channels = assign_channels(arguments.channels, openers)
-    options = Options(Rules(protocol=Protocol(arguments.protocol)))
+    machine = find_machine(arguments.victim) or Description(line=arguments.victim)
+    if arguments.protocol is None:
+        arguments.protocol = machine.protocol
+    if arguments.fixed_speed is None:
+        arguments.fixed_speed = machine.fixed_speed
+    specs = arguments.channels or machine.channels()
+    if not specs:
+        raise UserError("name at least one CHANNEL, such as 2102 for the console")
+    openers: Mapping[str, Opener] = {"gdb": partial(open_bridge_channel, mode=machine.step_mode)}
+    channels = assign_channels(specs, openers, bind=arguments.bind)
+    control = arguments.control or default_path("mux")
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(_start, line, channels, options, openers)
+        server = await start_server(
+            nursery, parse_endpoint(machine.line), channels, mux_options.choose(arguments), openers
+        )
+        await open_control(server, control, nursery, reset_by(machine.reset_command))
         for number, port in sorted(server.ports.items()):
             print(f"channel {number:<2}  {', '.join(port.places)}")
+        print(f"control     {control}")
         print(f"line        {server.place}", flush=True)
 
 
-async def _start(line, channels, options, openers, *, task_status: trio.TaskStatus[Server]) -> None:  # type: ignore[no-untyped-def]
-    await serve(line, channels, options, openers=openers, task_status=task_status)
+async def start_server(
+    nursery: trio.Nursery,
+    line: Endpoint,
+    channels: Mapping[int, ChannelSpec],
+    options: Options,
+    openers: Mapping[str, Opener],
+) -> Server:
+    """Start a multiplexer in `nursery` and return it once its channels can be reached."""
+    start = partial(serve, line, channels, options, openers=openers)
+    server: Server = await nursery.start(start)
+    return server

@@ -14,6 +14,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import trio
 
@@ -22,13 +23,15 @@ from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
-from k42.bridge import CONSOLE_CHANNEL, add_step_option, break_in_by_typing, serve_bridge
+from k42.bridge import add_bridge_options, make_surroundings, serve_bridge, type_on
 from k42.gdb_port import serve_gdb_port
-from k42.machine_options import add_machine_options, build_machine, build_runner
+from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.ports import LOOPBACK, Ports, add_base_option
 from k42.socket_pair import stream_pair
 from thinwire.console import is_interactive, run_console
+from thinwire.control import Reset, default_path, open_control
 from thinwire.endpoints import Listen
+from thinwire.mux import CONSOLE
 from thinwire.server import AnyChannel, InProcess, Server, serve
 
 log = logging.getLogger("k42")
@@ -42,12 +45,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser("up", help="machine, multiplexer, bridge and console in one process")
     add_machine_options(parser)
     add_base_option(parser)
-    add_step_option(parser)
-    parser.add_argument(
-        "--break-in",
-        metavar="TEXT",
-        help="what the bridge types on the console to stop a running kernel (our guest: trap)",
-    )
+    add_bridge_options(parser)
     parser.add_argument(
         "--no-console", action="store_true", help="leave the console to its port, even in a terminal"
     )
@@ -67,17 +65,18 @@ async def _up(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> 
     ours, theirs = stream_pair()
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(_serve_wire, theirs, _channels(ports, has_terminal))
-        bridge = await nursery.start(_serve_stub, server, arguments, ports)
+        bridge = await nursery.start(_serve_stub, server, arguments, Path(machine.program.path), ports)
         stub = await nursery.start(
             serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)
         )
-        console = "this terminal" if has_terminal else ", ".join(server.ports[CONSOLE_CHANNEL].places)
+        await open_control(server, default_path("up"), nursery, runner_reset(runner))
+        console = "this terminal" if has_terminal else ", ".join(server.ports[CONSOLE].places)
         _announce(machine, console, bridge, stub)
-        nursery.start_soon(runner.attach, ours, machine.wire)
+        nursery.start_soon(runner.attach, ours, line_port(machine))
         nursery.start_soon(runner.run)
         nursery.start_soon(_start_again, runner, server)
         if has_terminal:
-            stream = server.attach(CONSOLE_CHANNEL, "the terminal of `k42 up`")
+            stream = server.attach(CONSOLE, "the terminal of `k42 up`")
             await run_console(stream, banner="[Ctrl-] opens the monitor; `quit` there ends everything]")
             nursery.cancel_scope.cancel()
 
@@ -85,7 +84,7 @@ async def _up(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> 
 def _channels(ports: Ports, has_terminal: bool) -> dict[int, AnyChannel]:
     """What each channel is joined to."""
     return {
-        CONSOLE_CHANNEL: InProcess() if has_terminal else Listen(LOOPBACK, ports.console),
+        CONSOLE: InProcess() if has_terminal else Listen(LOOPBACK, ports.console),
         GDB_CHANNEL: InProcess("the bridge"),
         **{number: Listen(LOOPBACK, ports.channel(number)) for number in FURTHER_CHANNELS},
     }
@@ -103,16 +102,20 @@ async def _serve_wire(
 
 
 async def _serve_stub(
-    server: Server, arguments: argparse.Namespace, ports: Ports, *, task_status: trio.TaskStatus[str]
+    server: Server,
+    arguments: argparse.Namespace,
+    kernel: Path,
+    ports: Ports,
+    *,
+    task_status: trio.TaskStatus[str],
 ) -> None:
     """Put the bridge in front of the kernel's own stub."""
-    surroundings = break_in_by_typing(server, arguments.break_in) if arguments.break_in else None
     await serve_bridge(
         server.attach(GDB_CHANNEL, "the bridge"),
         Listen(LOOPBACK, ports.bridge),
         K42,
         Mode(arguments.single_step_mode),
-        surroundings,
+        make_surroundings(kernel, arguments.break_in, type_on(server)),
         task_status=task_status,
     )
 
@@ -137,6 +140,17 @@ async def _start_again(runner: MachineRunner, server: Server) -> None:
         log.warning("the kernel has ended; it is started again")
         await runner.reset()
         runner.resume()
+
+
+def runner_reset(runner: MachineRunner) -> Reset:
+    """Return what the monitor's `reset` does here: press the emulated machine's reset button."""
+
+    async def reset() -> str:
+        await runner.reset()
+        runner.resume()
+        return "the machine is reset"
+
+    return reset
 
 
 async def _cancel_after(wait: Callable[[], Awaitable[object]], scope: trio.CancelScope) -> None:

@@ -1,0 +1,70 @@
+"""`k42 capture show FILE` and `k42 capture replay FILE`: recordings of the line, read and played again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import trio
+
+from k42.errors import UserError
+from thinwire.capture import CaptureError, Packet, read, show
+from thinwire.endpoints import Endpoint, parse_endpoint
+from thinwire.replay import Divergence, replay_mux, replay_side
+from thinwire.streams import open_streams
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("capture", help="show or replay a recording that `k42 mux --capture` made")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="show|replay")
+    shown = actions.add_parser("show", help="print a line a frame")
+    shown.add_argument("file", metavar="FILE")
+    shown.set_defaults(run=run_show)
+    replayed = actions.add_parser(
+        "replay",
+        help="play it against our multiplexer, or a live peer, and say where the answers differ",
+    )
+    replayed.add_argument("file", metavar="FILE")
+    replayed.add_argument("--to", metavar="ENDPOINT", help="a live peer, instead of our multiplexer's core")
+    replayed.add_argument(
+        "--as-server",
+        action="store_true",
+        help="with --to: play the server's half, to a victim",
+    )
+    replayed.set_defaults(run=run_replay)
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Print the recording."""
+    try:
+        for line in show(arguments.file):
+            print(line)
+    except (OSError, CaptureError) as error:
+        raise _unreadable(arguments.file, error) from None
+    return 0
+
+
+def run_replay(arguments: argparse.Namespace) -> int:
+    """Play the recording; status 1 when an answer differs."""
+    try:
+        packets = list(read(Path(arguments.file).read_bytes()))
+    except (OSError, CaptureError) as error:
+        raise _unreadable(arguments.file, error) from None
+    if arguments.to is None:
+        divergence = replay_mux(packets)
+    else:
+        peer = parse_endpoint(arguments.to)
+        divergence = trio.run(_replay_to, peer, packets, not arguments.as_server)
+    print(
+        f"{len(packets)} packets: " + ("every answer as recorded" if divergence is None else str(divergence))
+    )
+    return 0 if divergence is None else 1
+
+
+async def _replay_to(peer: Endpoint, packets: list[Packet], as_victim: bool) -> Divergence | None:
+    async with open_streams(peer) as (_place, connect), await connect() as stream:
+        return await replay_side(stream, packets, as_victim=as_victim)
+
+
+def _unreadable(name: str, error: OSError | CaptureError) -> UserError:
+    return UserError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}")

@@ -1,0 +1,48 @@
+"""`k42 status`: what runs here and where it listens, asked over the control sockets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import trio
+
+from thinwire.control import ControlError, ask_status, describe, find
+
+ANSWER_SECONDS = 2.0
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("status", help="what runs here and where it listens")
+    parser.add_argument(
+        "control", nargs="*", metavar="PATH", help="control sockets to ask (default: all of yours)"
+    )
+    parser.add_argument("--json", action="store_true", help="as a JSON object, by control socket")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what each multiplexer says of itself; status 1 when none runs."""
+    answers = trio.run(_ask_all, arguments.control)
+    if arguments.json:
+        print(json.dumps(answers, indent=2))
+    else:
+        for path, status in answers.items():
+            print(f"{path}\n{describe(status)}")
+        if not answers:
+            print("nothing runs here: `k42 up` or `k42 mux` would")
+    return 0 if answers else 1
+
+
+async def _ask_all(paths: list[str]) -> dict[str, dict[str, object]]:
+    """Ask the named control sockets, or all that answer.  Raises ControlError if a named one does not."""
+    answers = {}
+    for path in paths or find():
+        try:
+            with trio.fail_after(ANSWER_SECONDS):
+                answers[path] = await ask_status(path)
+        except (ControlError, trio.TooSlowError) as error:
+            # What a process left behind when it was killed is nobody's error.
+            if paths:
+                raise ControlError(str(error) or f"{path} does not answer") from None
+    return answers
