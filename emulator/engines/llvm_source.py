@@ -92,7 +92,8 @@ def _common_handlers() -> list[str]:
     def handler(name: str, write: Callable[[_Printer], None]) -> str:
         printer = _Printer(set(), False)
         write(printer)
-        return printer.define(name)
+        # Inlined into a hot handler, a call would cost it a frame.
+        return printer.define(name, "noinline")
 
     def leave_for(reason: int) -> Callable[[_Printer], None]:
         def write(p: _Printer) -> None:
@@ -164,9 +165,9 @@ class _Printer:
         self.count += 1
         return f"{stem}{self.count}"
 
-    def define(self, name: str) -> str:
+    def define(self, name: str, attributes: str = "") -> str:
         body = "\n".join(self.lines)
-        return f"define preserve_nonecc void @{name}({_SIGNATURE}) {{\nentry:\n{body}\n}}\n"
+        return f"define preserve_nonecc void @{name}({_SIGNATURE}) {attributes} {{\nentry:\n{body}\n}}\n"
 
     def leave_block(self) -> None:
         self.label("leave")
