@@ -22,7 +22,7 @@ from emulator.boot import SERIAL_PORT, Program, enter
 from emulator.config import MachineConfig, MachineKind
 from emulator.cpu.exits import Exit, ExitKind
 from emulator.cpu.interrupts import Interrupt, Vector, deliver
-from emulator.cpu.mmu import Mmu, Watch
+from emulator.cpu.mmu import Access, Mmu, Watch
 from emulator.cpu.processor import Engine, Processor
 from emulator.cpu.registers import REGISTERS
 from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_SE, CpuState
@@ -135,7 +135,7 @@ class Machine:
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
-            if limit == 0:  # the interrupt was all there was time for
+            if limit <= 0:  # the interrupt was all there was time for
                 continue
             if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
@@ -228,10 +228,7 @@ class Machine:
         (Book III 2.01, 5.5.11).
         """
         state = self.state
-        real = self.mmu.probe(state.pc)
-        word = 0
-        if real is not None and self.memory.is_ram(real, 4):
-            word = self.memory.load(real, 4)
+        word = self.next_word()
         traced = bool(state.msr & MSR_SE) or _is_branch(word)
         before = state.icount
         exit_ = self.engine.run(1)
@@ -250,6 +247,17 @@ class Machine:
         """Replace the effective addresses where a run stops before a load or store."""
         self.mmu.set_watches(watches)
         self.engine.flush_translations()
+
+    def next_word(self) -> int:
+        """Return the instruction at pc, which is about to be executed; 0 if it cannot be fetched.
+
+        Sets the page's R bit, as the fetch will.
+        """
+        try:
+            real = self.mmu.translate(self.state.pc & ~3, Access.FETCH)
+        except Interrupt:
+            return 0
+        return self.memory.load(real, 4) if self.memory.is_ram(real, 4) else 0
 
     def set_registers(self, values: Mapping[str, int]) -> None:
         """Set registers by name (cpu/registers), and forget what translation has derived from them."""

@@ -164,8 +164,7 @@ def record(machine: Machine, count: int) -> Iterator[Step]:
     """
     changes = _Changes(machine)
     for _ in range(count):
-        pc = machine.state.pc
-        word = int.from_bytes(machine.read_memory(pc, 4), "big")
+        pc, word = machine.state.pc, machine.next_word()
         if machine.step().kind is not ExitKind.BUDGET:
             return
         yield Step(pc, word, changes.since_last())
