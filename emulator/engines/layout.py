@@ -10,9 +10,10 @@ A *record* is one decoded instruction, 32 bytes:
     slots: 4 x 2 word indexes and small numbers (isa/operands)
     pc: 8        its effective address
 
-The *page table copy* (TLB) has an entry of 32 bytes for each effective page that hashes there: a tag for
-loads and a tag for stores, each page address | context or NO_TAG, two words apart from the addend that
-makes a host address. The *jump table* has 16 bytes: an address | context, and the record that lies there.
+A *page table copy* (TLB), one for each of the four contexts of a data access, has an entry of 32 bytes for
+each effective page that hashes there: a tag for loads and one for stores, each the page's address or
+NO_TAG, and the addend that makes a host address.  The *jump table* has 16 bytes: an address | context, and
+the record that lies there.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from emulator.cpu.state import INDEX
 
 # Words of the state block that only this engine uses (cpu/state, "engine").
 _FIRST = INDEX["engine"]
-#: icount at the end of the present run: icount = END - what is left of the budget.
+#: icount at the end of the present run.
 END = _FIRST
 #: Why native code came back: one of the reasons below.
 REASON = _FIRST + 1
@@ -35,6 +36,11 @@ LOOKUP = _FIRST + 5
 #: Address of the jump table, and what is ORed into its keys.
 JUMPS = _FIRST + 6
 JUMP_CONTEXT = _FIRST + 7
+#: Address of the record that holds h_stop in place of its own handler, or 0; and that handler.
+PLANTED = _FIRST + 8
+PLANTED_HANDLER = _FIRST + 9
+#: Address of h_stop: every module has one, this is the one that is planted.
+STOP_HANDLER = _FIRST + 10
 
 REASON_NONE = 0  # the budget is used up, or the context changed: icount tells
 REASON_RAISED = 1  # a callback raised
@@ -50,15 +56,17 @@ PC_OFFSET = 24
 PAGE = 4096
 RECORDS_PER_PAGE = PAGE // 4
 
-TLB_ENTRIES = 4096
+TLB_ENTRIES = 1024
 TLB_ENTRY_SIZE = 32
+TLB_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE
 TLB_STORE_OFFSET = 8
 TLB_ADDEND_OFFSET = 16
-#: No page address | context has all bits set.
+#: No page's address has all bits set.
 NO_TAG = (1 << 64) - 1
-# Context bits of a tag: what of the MSR a data translation depends on.
-TAG_TRANSLATED = 1
-TAG_PROBLEM_STATE = 2
+# What of the MSR a data translation depends on, as the number of a TLB.
+CONTEXT_TRANSLATED = 1
+CONTEXT_PROBLEM_STATE = 2
+CONTEXTS = 4
 
 JUMP_ENTRIES = 4096
 JUMP_ENTRY_SIZE = 16

@@ -1,14 +1,19 @@
 """Prints traces (isa/values) as LLVM IR: one handler function for each instruction form.
 
-    define preserve_nonecc void @h_add_oe0_rc0(ptr %s, ptr %r, i64 %left, ptr %tlb, i64 %tag)
+    define preserve_nonecc void @h_add_oe0_rc0(ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base)
 
-`s` is the state block, `r` the record being executed (engines/layout), `left` the instructions still to
-complete, this one included; `tlb` and `tag` are what loads and stores look up.  A handler does its effect
-and tail-calls the handler of the next record, so the five values stay in registers and no frame is built on
-the way.
+`s` is the state block, `r` the record being executed (engines/layout), `tlb` what loads and stores look
+up.  A handler does its effect and tail-calls the handler of the next record, so the five values stay in
+registers and no frame is built on the way.
+
+Counting costs nothing in a straight line.  `left` is how many instructions were still to complete when
+execution came to the record `base`, by a jump; what was done since is the distance from `base` to `r`.  A
+jump settles the account.  With more than a page of instructions left the next jump comes in time to settle
+again; with less, `h_near_end` plants the handler `h_stop` where the budget will be used up, and whoever
+comes next takes it away (PLANTED).
 
 Leaving is `ret void` with pc and icount exact in the state block.  Before anything that may stop they are
-stored: pc from the record, icount as END - left.  After it, REASON tells whether to leave.
+stored; after it, REASON tells whether to leave.
 
 The IR holds no absolute address: everything hangs off `s`, so one compiled object serves every process.
 """
@@ -24,9 +29,10 @@ from emulator.engines import layout
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Slot, Value, Word
 
-_SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, i64 %tag"
+_SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base"
 #: A page-crossing access shows in the page of its last byte.
 _PAGE_MASK = -layout.PAGE
+_RECORD_SHIFT = layout.RECORD_SIZE.bit_length() - 1
 #: How many values a helper can get.
 MAX_ARGUMENTS = 5
 
@@ -46,8 +52,7 @@ declare i64 @llvm.bswap.i64(i64)
 !1 = !{{!"branch_weights", i32 1, i32 10000}}
 
 define void @enter({_SIGNATURE}) {{
-  %f = load ptr, ptr %r
-  call preserve_nonecc void %f({_SIGNATURE})
+  call preserve_nonecc void @h_near_end({_SIGNATURE})
   ret void
 }}
 """
@@ -104,31 +109,56 @@ def _common_handlers() -> list[str]:
         return write
 
     def stop(p: _Printer) -> None:
+        """The budget is used up before this record."""
+        p.unplant("gone")
         p.store_place()
         p.line("ret void")
 
+    def near_end(p: _Printer) -> None:
+        """Go on at `r`, which has just been jumped to; make sure that execution stops in time."""
+        p.unplant("unplanted")
+        p.line("%more = icmp sgt i64 %left, 0")
+        p.line("br i1 %more, label %plan, label %over")
+        p.label("over")
+        p.put(INDEX["pc"], p.record_word(layout.PC_OFFSET))
+        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
+        p.line("ret void")
+        p.label("plan")
+        index = p.assign(f"and i64 {p.record_word(layout.PC_OFFSET)}, {layout.PAGE - 1}")
+        last = p.assign(f"add i64 {p.assign(f'lshr i64 {index}, 2')}, %left")
+        is_here = p.assign(f"icmp ult i64 {last}, {layout.RECORDS_PER_PAGE}")
+        p.line(f"br i1 {is_here}, label %plant, label %go")
+        p.label("plant")
+        place = p.assign(f"getelementptr [{layout.RECORD_SIZE} x i8], ptr %r, i64 %left")
+        p.line(f"store ptr {place}, ptr {p.word_pointer(layout.PLANTED)}")
+        p.put(layout.PLANTED_HANDLER, p.assign(f"load i64, ptr {place}"))
+        p.line(f"store ptr {p.get_pointer(layout.STOP_HANDLER)}, ptr {place}")
+        p.line("br label %go")
+        p.label("go")
+        p.dispatch("%r", "%left", "%r")
+
     def miss(p: _Printer) -> None:
         """Continue at the pc of the state block, which the jump table lacks; `left` is as after the jump."""
-        p.store_icount()
+        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
         p.line("%more = icmp sgt i64 %left, 0")
         p.line("br i1 %more, label %search, label %leave")
         p.label("search")
         function = p.get_pointer(layout.LOOKUP)
-        target = p.get(INDEX["pc"])
-        record = p.assign(f"call ptr {function}(i64 {target})")
+        record = p.assign(f"call ptr {function}(i64 {p.get(INDEX['pc'])})")
         found = p.assign(f"icmp ne ptr {record}, null")
         p.line(f"br i1 {found}, label %go, label %leave")
         p.label("go")
-        p.dispatch(record, "%left")
+        p.tail("@h_near_end", record, "%left", record)
         p.leave_block()
 
     def page_end(p: _Printer) -> None:
-        p.goto_address(p.record_word(layout.PC_OFFSET), "%left")
+        p.goto_address(p.record_word(layout.PC_OFFSET), p.left_before())
 
     return [
         handler("h_decode", leave_for(layout.REASON_DECODE)),
         handler("h_breakpoint", leave_for(layout.REASON_BREAKPOINT)),
         handler("h_stop", stop),
+        handler("h_near_end", near_end),
         handler("h_miss", miss),
         handler("h_page_end", page_end),
     ]
@@ -207,43 +237,68 @@ class _Printer:
                 )
         raise TypeError(f"not a place: {place!r}")
 
-    def store_icount(self) -> None:
-        """Make the state's icount what it is before this instruction."""
-        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, %left"))
+    def left_before(self) -> str:
+        """Return how many instructions are left before this one."""
+        here, base = (self.assign(f"ptrtoint ptr {p} to i64") for p in ("%r", "%base"))
+        done = self.assign(f"ashr exact i64 {self.assign(f'sub i64 {here}, {base}')}, {_RECORD_SHIFT}")
+        return self.assign(f"sub i64 %left, {done}")
+
+    def left_after(self) -> str:
+        """Return how many instructions are left after this one."""
+        return self.assign(f"sub i64 {self.left_before()}, 1")
 
     def store_place(self) -> None:
         """Make pc and icount exact, as they are before this instruction."""
         self.put(INDEX["pc"], self.record_word(layout.PC_OFFSET))
-        self.store_icount()
+        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, {self.left_before()}"))
+
+    def unplant(self, done: str) -> None:
+        """Take away the planted h_stop, if there is one; go on at label `done`."""
+        planted = self.get_pointer(layout.PLANTED)
+        is_planted = self.assign(f"icmp ne ptr {planted}, null")
+        self.line(f"br i1 {is_planted}, label %planted, label %{done}")
+        self.label("planted")
+        self.put(layout.PLANTED, "0")
+        # If it is not there any more, the record was forgotten meanwhile.
+        handler = self.assign(f"load ptr, ptr {planted}")
+        is_stop = self.assign(f"icmp eq ptr {handler}, {self.get_pointer(layout.STOP_HANDLER)}")
+        self.line(f"br i1 {is_stop}, label %restore, label %{done}")
+        self.label("restore")
+        self.line(f"store i64 {self.get(layout.PLANTED_HANDLER)}, ptr {planted}")
+        self.line(f"br label %{done}")
+        self.label(done)
 
     # Going on.
 
-    def dispatch(self, record: str, left: str) -> None:
+    def dispatch(self, record: str, left: str, base: str) -> None:
         """Execute `record`."""
         function = self.assign(f"load ptr, ptr {record}")
-        self.tail(function, record, left)
+        self.tail(function, record, left, base)
 
-    def tail(self, function: str, record: str, left: str) -> None:
-        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr %tlb, i64 %tag"
+    def tail(self, function: str, record: str, left: str, base: str) -> None:
+        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr %tlb, ptr {base}"
         self.line(f"musttail call preserve_nonecc void {function}({arguments})")
         self.line("ret void")
 
-    def goto_record(self, record: str) -> None:
-        """Complete this instruction and go on with `record`, or stop there."""
-        left = self.assign("sub i64 %left, 1")
-        more = self.assign(f"icmp sgt i64 {left}, 0")
-        go, stop = self.fresh("go"), self.fresh("stop")
-        self.line(f"br i1 {more}, label %{go}, label %{stop}, !prof !0")
-        self.label(go)
-        self.dispatch(record, left)
-        self.label(stop)
-        self.tail("@h_stop", record, left)
-
     def goto_next(self) -> None:
-        self.goto_record(self.assign(f"getelementptr i8, ptr %r, i64 {layout.RECORD_SIZE}"))
+        """Complete this instruction and go on with the next record."""
+        record = self.assign(f"getelementptr i8, ptr %r, i64 {layout.RECORD_SIZE}")
+        self.dispatch(record, "%left", "%base")
+
+    def goto_record(self, record: str, left: str | None = None) -> None:
+        """Complete this instruction (unless `left` is given) and jump to `record`."""
+        left = left or self.left_after()
+        is_far = self.assign(f"icmp sgt i64 {left}, {layout.RECORDS_PER_PAGE}")
+        go, near = self.fresh("go"), self.fresh("near")
+        self.line(f"br i1 {is_far}, label %{go}, label %{near}, !prof !0")
+        self.label(go)
+        self.dispatch(record, left, record)
+        self.label(near)
+        self.tail("@h_near_end", record, left, record)
 
     def goto_address(self, address: str, left: str | None = None) -> None:
         """Complete this instruction (unless `left` is given) and go on at `address`, by the jump table."""
+        left = left or self.left_after()
         number = self.assign(f"lshr i64 {address}, 2")
         offset = self.assign(f"and i64 {number}, {layout.JUMP_ENTRIES - 1}")
         offset = self.assign(f"mul i64 {offset}, {layout.JUMP_ENTRY_SIZE}")
@@ -255,15 +310,10 @@ class _Printer:
         self.line(f"br i1 {hit}, label %{known}, label %{miss}, !prof !0")
         self.label(known)
         pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 8")
-        record = self.assign(f"load ptr, ptr {pointer}")
-        if left is None:
-            self.goto_record(record)
-        else:
-            self.dispatch(record, left)
+        self.goto_record(self.assign(f"load ptr, ptr {pointer}"), left)
         self.label(miss)
         self.put(INDEX["pc"], address)
-        after = left if left is not None else self.assign("sub i64 %left, 1")
-        self.tail("@h_miss", "%r", after)
+        self.tail("@h_miss", "%r", left, "%r")
 
     # Traces.
 
@@ -311,8 +361,7 @@ class _Printer:
 
     def _end_run(self, next_address: str) -> None:
         """Complete this instruction and leave."""
-        left = self.assign("sub i64 %left, 1")
-        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, {left}"))
+        self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, {self.left_after()}"))
         self.put(INDEX["pc"], next_address)
         self.line("ret void")
 
@@ -450,7 +499,7 @@ class _Printer:
         entry = self.assign(f"getelementptr i8, ptr %tlb, i64 {offset}")
         pointer = entry if not tag_offset else self.assign(f"getelementptr i8, ptr {entry}, i64 {tag_offset}")
         last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
-        wanted = self.assign(f"or i64 {self.assign(f'and i64 {last}, {_PAGE_MASK}')}, %tag")
+        wanted = self.assign(f"and i64 {last}, {_PAGE_MASK}")
         return self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {pointer}')}, {wanted}"), entry
 
     def _host_address(self, ea: str, entry: str) -> str:

@@ -26,7 +26,7 @@ from emulator.isa.values import Helper
 
 #: What the code generator is made of.
 _SOURCES = ("isa/*.py", "engines/layout.py", "engines/llvm_source.py", "engines/native.py", "cpu/state.py")
-COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_miss", "h_page_end")
+COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_near_end", "h_miss", "h_page_end")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class ThreadedEngine:
         common = native.handlers(native.Group("branch", True))
         self._decode_handler = common.addresses["h_decode"]
         self._breakpoint_handler = common.addresses["h_breakpoint"]
+        self._stop_handler = common.addresses["h_stop"]
         self._page_end_handler = common.addresses["h_page_end"]
         self._enter = _ENTER(common.enter)
         self._helpers: dict[int, Helper] = {}
@@ -91,7 +92,7 @@ class ThreadedEngine:
         self._generation = -1
         self._is64 = True
         self._raised: BaseException | None = None
-        self._tlb = array("Q", [layout.NO_TAG]) * (layout.TLB_ENTRIES * layout.TLB_ENTRY_SIZE // 8)
+        self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         processor.invalidate_code = self.invalidate
@@ -135,14 +136,16 @@ class ThreadedEngine:
             (layout.LOAD, layout.STORE, layout.CALL, layout.LOOKUP), self._callbacks, strict=True
         ):
             words[index] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        words[layout.STOP_HANDLER] = self._stop_handler
+        words[layout.PLANTED] = 0
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
 
     def _execute(self, count: int, is_first: bool) -> bool:
         """Run `count` instructions; True: fewer, since the context changed."""
         words = self._words
         end = words[layout.END] = words[_ICOUNT] + count
-        tag = self._use_context()
-        state_address, tlb_address = self._processor.state.address, self._tlb.buffer_info()[0]
+        tlb = self._tlb.buffer_info()[0] + layout.TLB_SIZE * self._use_context()
+        state_address = self._processor.state.address
         while (left := end - words[_ICOUNT]) > 0:
             pc = words[_PC]
             code = self._page(pc)
@@ -154,7 +157,10 @@ class ThreadedEngine:
             is_first = False
             words[layout.END] = words[_ICOUNT] + left
             words[layout.REASON] = layout.REASON_NONE
-            self._enter(state_address, code.address + RECORD_SIZE * index, left, tlb_address, tag)
+            record = code.address + RECORD_SIZE * index
+            self._enter(state_address, record, left, tlb, record)
+            if words[layout.PLANTED]:
+                self._unplant()
             if stepped_over:
                 self._forget(code, index, index + 1)
             match words[layout.REASON]:
@@ -170,13 +176,20 @@ class ThreadedEngine:
                     self._raise_kept()
         return False
 
+    def _unplant(self) -> None:
+        """Take away the h_stop that native code left behind (engines/llvm_source)."""
+        handler = ctypes.c_uint64.from_address(self._words[layout.PLANTED])
+        if handler.value == self._stop_handler:
+            handler.value = self._words[layout.PLANTED_HANDLER]
+        self._words[layout.PLANTED] = 0
+
     def _raise_kept(self) -> None:
         raised, self._raised = self._raised, None
         assert raised is not None
         raise raised
 
     def _use_context(self) -> int:
-        """Drop cached translations that are stale, and return the tag of the present context."""
+        """Drop cached translations that are stale, and return the number of the TLB to use."""
         msr = self._words[INDEX["msr"]]
         generation, is64 = self._processor.mmu.generation, bool(msr & MSR_SF)
         if generation != self._generation:
@@ -189,8 +202,12 @@ class ThreadedEngine:
             self._fetches.clear()
             self._forget_jumps()
         self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
-        translated = layout.TAG_TRANSLATED if msr & MSR_DR else 0
-        return translated | (layout.TAG_PROBLEM_STATE if msr & MSR_PR else 0)
+        return self._data_context()
+
+    def _data_context(self) -> int:
+        msr = self._words[INDEX["msr"]]
+        translated = layout.CONTEXT_TRANSLATED if msr & MSR_DR else 0
+        return translated | (layout.CONTEXT_PROBLEM_STATE if msr & MSR_PR else 0)
 
     # Code pages.
 
@@ -209,6 +226,7 @@ class ThreadedEngine:
         if len(self._pages) >= MAX_CODE_PAGES:
             for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches):
                 kept.clear()
+            self._words[layout.PLANTED] = 0
             self._forget_jumps()
         start, real, is64 = identity
         words = array("Q", [0]) * (_WORDS_PER_RECORD * (RECORDS_PER_PAGE + 1))
@@ -341,13 +359,11 @@ class ThreadedEngine:
         real = processor.mmu.translate(address, access) & -PAGE
         if not processor.memory.is_ram(real, PAGE):
             return
-        msr = self._words[INDEX["msr"]]
         page = address & -PAGE
-        tag = page | (layout.TAG_TRANSLATED if msr & MSR_DR else 0)
-        tag |= layout.TAG_PROBLEM_STATE if msr & MSR_PR else 0
-        entry = (address >> 12 & layout.TLB_ENTRIES - 1) * (layout.TLB_ENTRY_SIZE // 8)
+        number = self._data_context() * layout.TLB_ENTRIES + (address >> 12 & layout.TLB_ENTRIES - 1)
+        entry = number * (layout.TLB_ENTRY_SIZE // 8)
         this, other = (entry + 1, entry) if access is Access.STORE else (entry, entry + 1)
-        if self._tlb[other] != tag:
+        if self._tlb[other] != page:
             self._tlb[other] = layout.NO_TAG
-        self._tlb[this] = tag
+        self._tlb[this] = page
         self._tlb[entry + 2] = processor.memory.address + real - page & MASK64
