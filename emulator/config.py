@@ -9,8 +9,8 @@ from enum import Enum
 from emulator.memory import PAGE_SIZE
 
 MEGABYTE = 1 << 20
-#: The guest's memory is one host mapping; more than this is a slip of the finger.
-LARGEST_MEMORY = 64 << 30
+#: Devices answer from 0xF8000000 on, and RAM is one piece from 0.
+LARGEST_MEMORY = 3 << 30
 
 #: PVR of a PPC970FX, revision 3.0.
 PVR_970FX = 0x003C_0300

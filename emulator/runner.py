@@ -362,12 +362,16 @@ class MachineRunner:
     # Lines -----------------------------------------------------------------------------------------------
 
     async def attach(self, stream: trio.abc.Stream, port: Port) -> None:
-        """Join `stream` to `port` of the machine until the stream ends; the guest sees a peer meanwhile."""
+        """Join `stream` to `port` of the machine until the stream ends; the guest sees a peer meanwhile.
+
+        Raises ValueError if a stream is joined to that port already.
+        """
+        if any(line.port is port for line in self._lines):
+            raise ValueError("this port has a peer already")
         line = _Line(port, stream)
-        await self._input(port, connected=True)
         self._lines.append(line)
-        line.flush()
         try:
+            await self._input(port, connected=True)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, line)
                 await self._read(line)

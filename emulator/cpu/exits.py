@@ -14,7 +14,6 @@ class ExitKind(Enum):
     WATCHPOINT = auto()  # pc stands on the access that would touch `detail`, not executed
     IDLE = auto()  # nothing to do before the next event, or for `detail` instructions' time if that is not 0
     SIMULATOR_BREAK = auto()  # the guest executed 0x7C0007CE (K42 facts D.2); pc stands on it
-    CATCH = auto()  # an interrupt the debugger asked to see is about to be taken; `detail` is its vector
     SHUTDOWN = auto()  # the guest asked to end; `detail` is its code
     CHECKSTOP = auto()  # the machine cannot go on (machine check with ME off, attn); `detail` tells why
     STOP_REQUEST = auto()  # somebody called request_stop()

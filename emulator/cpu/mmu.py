@@ -174,6 +174,8 @@ class Mmu:
 
     def is_watched(self, ea: int) -> bool:
         """Tell whether translations in the granule of `ea` must not be copied."""
+        if not self._watches and not self._words[_DABR] & (DABR_LOAD | DABR_STORE):
+            return False
         page = ea & PAGE_MASK
         return any(w.start < page + 0x1000 and page < w.start + w.length for w in self._all_watches())
 

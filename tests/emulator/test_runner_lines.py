@@ -192,6 +192,26 @@ def test_end_of_the_guest_is_visible() -> None:
     trio.run(main)
 
 
+def test_lines_come_and_go_one_at_a_time() -> None:
+    async def main() -> None:
+        runner = MachineRunner(new_machine(MachineKind.MAMBO))
+        machine = runner.machine
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            for _ in range(2):
+                ours, theirs = trio.testing.memory_stream_pair()
+                nursery.start_soon(runner.attach, theirs, machine.wire)
+                await until(lambda: machine.wire.connected)
+                with pytest.raises(ValueError, match="peer"):
+                    await runner.attach(theirs, machine.wire)
+                await ours.send_eof()
+                await until(lambda: not machine.wire.connected)
+                assert machine.wire.pending == 0
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
 def test_range_steps_end_where_pc_leaves() -> None:
     async def main() -> None:
         # At 0: three times around addi; bdnz, then out.
