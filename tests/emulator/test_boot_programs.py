@@ -104,6 +104,13 @@ def test_kernel_is_entered_as_the_boot_program_leaves_it(kind: MachineKind) -> N
     assert port == (0xF800_03F8 if kind is MachineKind.HARDWARE else 0)
 
 
+def test_an_older_processor_finds_the_kernel_by_its_segment_table() -> None:
+    emulated = Machine(MachineConfig(pvr=0x0033_0000), load_elf(str(MINI)))
+    assert list(emulated.mmu.slb()) == []
+    assert emulated.mmu.translate(0xC000_0000_0200_0000, Access.FETCH) == 0x200_0000
+    assert emulated.run(100).instructions == 100
+
+
 def test_serial_page_is_in_the_table_but_has_no_segment() -> None:
     emulated = machine(load_elf(str(MINI)))
     address = 0xFFFF_0000_F800_03F8

@@ -81,6 +81,14 @@ def test_watchpoint_stops_before_the_store_and_gdb_shows_old_and_new() -> None:
     assert "Old value" in said and "New value" in said
 
 
+def test_read_and_access_watchpoints() -> None:
+    said = run_gdb("rwatch *(char *)&modem_control", "continue", "delete", "awatch registers", "continue")
+    # uart_write loads modem_control to switch DTR on.
+    assert "Hardware read watchpoint 1" in said
+    assert "Hardware access (read/write) watchpoint 2" in said
+    assert said.count("Value = ") == 2
+
+
 def test_interrupt_of_a_running_guest() -> None:
     async def main() -> str:
         async with debugged_guest(halted=False) as (_, port):
