@@ -23,6 +23,7 @@ from gdbstub.target import (
     Breakpoint,
     BreakpointKind,
     Breakpoints,
+    Executable,
     MemoryFault,
     MemoryMap,
     Target,
@@ -36,6 +37,8 @@ MAX_TRANSFER = PACKET_SIZE // 2 - 16
 # qCRC and qSearch look at more than a packet's worth, piece by piece; bound what one packet can cost.
 MAX_SCAN = 64 << 20
 SCAN_PIECE = 64 << 10
+
+LONGEST_REGION = 1 << 63
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Attachment:
     register_thread: int = 1
     breakpoints: set[Breakpoint] = field(default_factory=set)
     is_extended: bool = False
+    file: bytes | None = None
 
     async def pick(self, thread: int) -> int:
         """Return the thread a thread-id means: any and all mean the one that stopped."""
@@ -61,14 +65,14 @@ class Attachment:
 
 
 C = TypeVar("C")
-_Answer: TypeAlias = Callable[[Attachment, C], Awaitable[bytes]]
-ANSWERS: dict[type[Any], _Answer[Any]] = {}
+Answer: TypeAlias = Callable[[Attachment, C], Awaitable[bytes]]
+ANSWERS: dict[type[Any], Answer[Any]] = {}
 
 
-def answers(kind: type[C]) -> Callable[[_Answer[C]], _Answer[C]]:
+def answers(kind: type[C]) -> Callable[[Answer[C]], Answer[C]]:
     """Enter a function into `ANSWERS`."""
 
-    def enter(answer: _Answer[C]) -> _Answer[C]:
+    def enter(answer: Answer[C]) -> Answer[C]:
         ANSWERS[kind] = answer
         return answer
 
@@ -112,6 +116,8 @@ async def _supported(attachment: Attachment, command: commands.Supported) -> byt
         offers += ["swbreak+", "hwbreak+", "ConditionalBreakpoints+", "BreakpointCommands+"]
     if isinstance(target, MemoryMap):
         offers.append("qXfer:memory-map:read+")
+    if isinstance(target, Executable) and target.executable_name:
+        offers.append("qXfer:exec-file:read+")
     if "error-message" in attachment.features:
         offers.append("error-message+")
     return ";".join(offers).encode()
@@ -354,17 +360,27 @@ async def _threads_object(attachment: Attachment, annex: str) -> str:
 async def _memory_map_object(attachment: Attachment, annex: str) -> str:
     if not isinstance(attachment.target, MemoryMap):
         raise Unsupported("a memory map")
-    rows = [
-        f'<memory type="{region.kind.value}" start="{region.start:#x}" length="{region.length:#x}"/>\n'
-        for region in await attachment.target.memory_map()
-    ]
+    rows = []
+    for region in await attachment.target.memory_map():
+        kind, end = region.kind.value, region.start + region.length
+        # gdb reads 64-bit numbers: the whole address space is one byte too long for a length.
+        for start in range(region.start, end, LONGEST_REGION):
+            length = min(LONGEST_REGION, end - start)
+            rows.append(f'<memory type="{kind}" start="{start:#x}" length="{length:#x}"/>\n')
     return f'<?xml version="1.0"?>\n<memory-map>\n{"".join(rows)}</memory-map>\n'
+
+
+async def _exec_file_object(attachment: Attachment, annex: str) -> str:
+    if not isinstance(attachment.target, Executable) or not attachment.target.executable_name:
+        raise Unsupported("an executable")
+    return attachment.target.executable_name
 
 
 OBJECTS: dict[str, Callable[[Attachment, str], Awaitable[str]]] = {
     "features": _features_object,
     "threads": _threads_object,
     "memory-map": _memory_map_object,
+    "exec-file": _exec_file_object,
 }
 
 

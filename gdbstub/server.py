@@ -27,6 +27,7 @@ import trio
 
 from gdbstub import answers, commands, replies
 from gdbstub.answers import Attachment
+from gdbstub.file_answers import FILE_ANSWERS
 from gdbstub.packet import Interrupt
 from gdbstub.session import Request, Session, State
 from gdbstub.stepping import step_range
@@ -63,6 +64,8 @@ MAX_SHOWN = 1000
 
 # Seconds a running target may take to stop when a client comes; gdb waits six for an answer.
 ATTACH_PATIENCE = 4.5
+
+answers.ANSWERS.update(FILE_ANSWERS)
 
 INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
 
@@ -172,6 +175,8 @@ class _Client:
                 case commands.KillProcess():
                     await self._kill()
                     session.reply(replies.OK)
+                case commands.Attach():
+                    await self._query_stop()
                 case commands.Restart():
                     await self._reset()
                 case commands.Run():
@@ -348,7 +353,7 @@ class _Client:
     async def _listen(self) -> None:
         """Serve a client while the target runs; return when it is gone or wants to end the run."""
         while self._session.state is State.RUNNING:
-            await self._receive()
+            # First what came together with the request to run: a client may send both at once.
             while (request := self._session.next_request()) is not None:
                 if not isinstance(request, Interrupt):
                     self._ending = request
@@ -359,6 +364,7 @@ class _Client:
                 except TargetError as problem:
                     self._session.output(f"{problem}\n".encode())
             await self._flush()
+            await self._receive()
 
     # Leaving
 

@@ -20,6 +20,8 @@ from gdbstub.target import (
     BreakpointKind,
     Condition,
     MemoryFault,
+    MemoryKind,
+    MemoryRegion,
     StopKind,
     StopReason,
     TargetError,
@@ -71,10 +73,13 @@ class MachineTarget:
     resumed: int = 0
     killed: bool = False
     detached: bool = False
+    resets: int = 0
+    executable_name: str = ""
     description = ppc64.BASIC
 
     def __post_init__(self) -> None:
         self._wish = False
+        self.entry = self.machine.pc
         self._range = range(0)
         self._is_ranging = False
         self.machine.watch = self._on_access
@@ -158,6 +163,17 @@ class MachineTarget:
     async def kill(self) -> None:
         self.killed = True
         self.stopped = StopReason(StopKind.TERMINATED, 9)
+
+    async def reset(self) -> None:
+        self.resets += 1
+        self.machine.pc = self.entry
+        self.stopped = StopReason()
+
+    async def memory_map(self) -> Sequence[MemoryRegion]:
+        return [MemoryRegion(MemoryKind.RAM, 0, 1 << 64)]
+
+    async def read_executable(self) -> bytes:
+        return await trio.Path(self.executable_name).read_bytes()
 
     async def monitor(self, command: str) -> str:
         return f"you said {command}\n"

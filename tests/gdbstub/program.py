@@ -77,15 +77,17 @@ def load() -> Machine:
     return machine
 
 
-async def run_gdb(port: int, *commands: str, connect: bool = True) -> str:
-    """Run gdb in batch mode on the program, connected to `port`; return what it printed, errors included."""
+async def run_gdb(port: int, *commands: str, file: bool = True, connect: str = "remote") -> str:
+    """Run gdb in batch mode, connected to `port`; return what it printed, errors included.
+
+    It is given the program, unless `file` is False.
+    """
     lines = ["set pagination off", "set confirm off", "set width 0", "set style enabled off"]
-    lines += ["set architecture powerpc:common64", "set endian big"] if not connect else []
-    lines += [f"target remote 127.0.0.1:{port}"] if connect else []
+    lines += [f"target {connect} 127.0.0.1:{port}"]
     arguments = [item for line in [*lines, *commands] for item in ("-ex", line)]
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(
-            [GDB, "-nx", "-batch", *arguments, str(build())],
+            [GDB, "-nx", "-batch", *arguments, *([str(build())] if file else [])],
             capture_stdout=True,
             stderr=subprocess.STDOUT,
             stdin=b"",

@@ -29,16 +29,17 @@ def with_server(target: MachineTarget, use: Callable[[int], Awaitable[None]]) ->
     trio.run(main)
 
 
-def debug(target: MachineTarget, *commands: str) -> str:
+def debug(target: MachineTarget, *commands: str, file: bool = True, connect: str = "remote") -> str:
     """Run one gdb over the server and return its output, free of warnings."""
     output = ""
 
     async def use(port: int) -> None:
         nonlocal output
-        output = await program.run_gdb(port, *commands)
+        output = await program.run_gdb(port, *commands, file=file, connect=connect)
 
     with_server(target, use)
-    assert "warning" not in output.lower(), output
+    # gdb's own advice when it fetches the program from us, as it was asked to.
+    assert "warning" not in output.replace("warning: File transfers", "").lower(), output
     assert "Remote failure" not in output, output
     return output
 
@@ -239,3 +240,21 @@ def test_second_client_is_told_who_is_there() -> None:
         assert "<main" in output, output
 
     with_server(target, use)
+
+
+def test_gdb_without_a_file_fetches_it_from_us() -> None:
+    target = MachineTarget(program.load(), executable_name=str(program.build()))
+    output = debug(target, "break fib if n == 2", "continue", file=False)
+    assert "Breakpoint 1, fib (n=n@entry=2)" in output, output
+
+
+def test_extended_remote_runs_again() -> None:
+    target = MachineTarget(program.load(), executable_name=str(program.build()))
+    output = debug(target, "break work", "run", "bt", "run", "bt", connect="extended-remote")
+    assert target.resets == 2, output
+    assert output.count("Breakpoint 1, work") == 2, output
+
+
+def test_the_memory_map_is_shown() -> None:
+    output = debug(MachineTarget(program.load()), "info mem")
+    assert re.search(r"0x0+ +0x80+ rw", output) and re.search(r"0x80+ +\S+ +rw", output), output
