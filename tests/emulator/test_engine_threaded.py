@@ -1,0 +1,97 @@
+"""What only the threaded engine has: code pages, jump table, planted stops, small caches."""
+
+import struct
+
+import oracle
+import pytest
+from oracle import encode
+
+from emulator.cpu.state import MSR_SF
+from emulator.engines import threaded
+from emulator.engines.reference import ReferenceEngine
+from emulator.engines.threaded import ThreadedEngine
+
+MEMORY = 1 << 20
+
+
+def start(words, at=0x1000, engine=ThreadedEngine):
+    processor = oracle.make_processor(MEMORY)
+    processor.memory.write(at, struct.pack(f">{len(words)}I", *words))
+    processor.state.msr = MSR_SF
+    processor.state.pc = at
+    return processor, engine(processor)
+
+
+def count_down(register=3):
+    """addi r,r,1; bdnz back."""
+    return [encode("addi", rt=register, ra0=register, si=1), encode("bc", bo=16, bd=-1 & 0x3FFF)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 1023, 1024, 1025, 1026, 2048, 5000, 100_001])
+def test_a_loop_stops_on_the_exact_instruction(limit):
+    processor, engine = start(count_down())
+    processor.state.put("ctr", 1 << 40)
+    assert engine.run(limit) is None
+    assert processor.state.icount == limit
+    assert processor.state.get("gpr", 3) == (limit + 1) // 2
+    assert processor.state.pc == 0x1000 + 4 * (limit % 2)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1023, 1024, 1025, 3000])
+def test_a_straight_line_over_pages_stops_on_the_exact_instruction(limit):
+    words = [encode("addi", rt=3, ra0=3, si=1)] * 4000
+    processor, engine = start(words, at=0x1FF0)
+    assert engine.run(limit) is None
+    assert (processor.state.icount, processor.state.pc) == (limit, 0x1FF0 + 4 * limit)
+    assert processor.state.get("gpr", 3) == limit
+
+
+def test_a_planted_stop_leaves_no_trace():
+    processor, engine = start(count_down())
+    processor.state.put("ctr", 1 << 40)
+    for _ in range(100):
+        engine.run(3)
+    assert processor.state.icount == 300
+    engine.run(10_000)
+    assert processor.state.get("gpr", 3) == 10_300 // 2
+
+
+def test_code_written_by_the_guest_counts_after_icbi():
+    patched = encode("addi", rt=4, ra0=0, si=77)
+    words = [
+        encode("addi", rt=4, ra0=0, si=1),
+        encode("stw", rs=5, ra0=6, d=0),
+        encode("icbi", ra0=0, rb=6),
+        encode("isync"),
+        encode("b", li=-4 & 0xFF_FFFF),
+    ]
+    processor, engine = start(words)
+    processor.state.put("gpr", patched, 5)
+    processor.state.put("gpr", 0x1000, 6)
+    engine.run(6)
+    assert processor.state.get("gpr", 4) == 77
+
+
+def test_the_code_pages_are_bounded(monkeypatch):
+    monkeypatch.setattr(threaded, "MAX_CODE_PAGES", 4)
+    hop = [encode("b", li=0x400)]
+    processors = []
+    for engine_class in (ThreadedEngine, ReferenceEngine):
+        processor, engine = start(hop, engine=engine_class)
+        for page in range(0x1000, 0x2_0000, 0x1000):
+            processor.memory.write(page, hop[0].to_bytes(4, "big"))
+        processor.memory.write(
+            0x2_0000, encode("b", li=(0x1000 - 0x2_0000 >> 2) & 0xFF_FFFF).to_bytes(4, "big")
+        )
+        engine.run(100)
+        processors.append(processor)
+        if engine_class is ThreadedEngine:
+            assert len(engine._pages) <= 4
+    assert processors[0].state.pc == processors[1].state.pc
+
+
+def test_every_interrupt_counts_against_the_limit():
+    processor, engine = start([0])
+    assert engine.run(1000) is None
+    assert processor.state.icount == 0
+    assert processor.state.pc == 0x700
