@@ -134,6 +134,8 @@ class Dialogue:
                     if self.state is State.SENT:
                         self._repeating, self._repeats_due = b"", 0
                         self._on_ack()
+                    elif self._quirks.shares_the_line:
+                        self.events.append(Output(packet.ACK))
                 case Nak():
                     self._on_nak()
                 case Damaged(raw):
@@ -170,14 +172,15 @@ class Dialogue:
                 self._adopt()
             else:
                 self.events.append(Stopped(None))
-        elif self.state is State.SENT and self._is_nak_for_us and self._naks_of_frame < MAX_DAMAGED:
+        elif self._quirks.shares_the_line:
+            self.events.append(Output(packet.NAK))
+        elif (
+            self.state is State.SENT
+            and not self._quirks.announces_with_nak
+            and self._naks_of_frame < MAX_DAMAGED
+        ):
             self._naks_of_frame += 1
             self._outgoing.append(self._frame)
-
-    @property
-    def _is_nak_for_us(self) -> bool:
-        """False if a `-` may be the news of a stop, or somebody's text."""
-        return not self._quirks.announces_with_nak and not self._quirks.shares_the_line
 
     def _on_damaged(self, raw: bytes) -> None:
         self._damaged += 1

@@ -13,11 +13,12 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from k42_stub import K42Stub
+from kgdb_stub import THREADS, KgdbStub
 from machine_target import MachineTarget
 from mini_machine import Machine, Trap
 
 from gdbstub.client import RemoteTarget, Surroundings, connect
-from gdbstub.quirks import K42, PLAIN
+from gdbstub.quirks import K42, KGDB, PLAIN
 from gdbstub.server import serve
 from gdbstub.stepping import Mode
 from gdbstub.target import (
@@ -144,6 +145,25 @@ def test_conformance_our_own_server() -> None:
                     await target.detach()
 
     trio.run(main)
+
+
+def test_conformance_kgdb() -> None:
+    texts: list[bytes] = []
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        stub = KgdbStub(MachineTarget(program.load()))
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stub.run, theirs)
+                async with connect(ours, KGDB, Surroundings(on_text=texts.append)) as target:
+                    await conformance(target)
+                    assert [thread.id for thread in await target.threads()] == THREADS
+                    await target.detach()
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert b"usb 1-1: new device" in b"".join(texts)
 
 
 async def when_listening(path: Path) -> trio.SocketStream:

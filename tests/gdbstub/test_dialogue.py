@@ -121,7 +121,7 @@ def test_console_text_is_passed_on_and_its_minus_means_nothing() -> None:
     d.take_outgoing()
     d.receive(b"[ 1.0] foo-bar: 3\r\n")
     assert d.take_outgoing() == b""
-    assert b"".join(e.text for e in events(d) if isinstance(e, Output)) == b"[ 1.0] foobar: 3\r\n"
+    assert b"".join(e.text for e in events(d) if isinstance(e, Output)) == b"[ 1.0] foo-bar: 3\r\n"
 
 
 def test_a_lost_packet_is_sent_again_where_lines_lose_packets_and_nowhere_else() -> None:
