@@ -114,9 +114,11 @@ def storage_record(rng, row, index):
     return record
 
 
-def branch_record(rng, row):
-    """Branch over an instruction that counts in R3, or not."""
-    fields = oracle.random_fields(rng, row)
+def branch_record(rng, row, number):
+    """Branch over an instruction that counts in R3, or not; `number` goes through every BO and LK."""
+    fields = oracle.random_fields(rng, row) | {"lk": number & 1}
+    if "bo" in fields:
+        fields["bo"] = number >> 1 & 31
     if "aa" in fields:
         fields["aa"] = 0
     record = oracle.random_record(rng, row.name, [])
@@ -172,11 +174,11 @@ def make_records(seed, per_row):
     for row in instructions():
         if row.name in NOT_FOR_USERS or row.section not in ("branch", "integer", "load_store"):
             continue
-        for _ in range(per_row):
+        for number in range(max(per_row, 128) if row.name in BRANCHES else per_row):
             if row.name in STORAGE:
                 record = storage_record(rng, row, len(records))
             elif row.name in BRANCHES:
-                record = branch_record(rng, row)
+                record = branch_record(rng, row, number)
             else:
                 record = plain_record(rng, row)
             records.append(record)
