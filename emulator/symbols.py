@@ -1,8 +1,7 @@
 """Names and source lines of a kernel's addresses, from its ELF file.
 
 In the ELFv1 ABI a function's symbol names its descriptor in .opd, whose first doubleword is the code's
-address; here a function's address is its code, and the descriptor answers to the name with ".opd" behind
-it only by `name`.  Line numbers are read from DWARF when first asked for.
+address; here a function's address is its code.  Line numbers are read from DWARF when first asked for.
 """
 
 from __future__ import annotations

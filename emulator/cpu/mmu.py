@@ -80,10 +80,14 @@ LARGE_PAGE_BITS = 24
 SMALL_PAGE_BITS = 12
 SEGMENT_BITS = 28
 
-# DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).
+# DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).  DABRX,
+# which narrows it to some states of the processor, is kept but not asked.
 DABR_TRANSLATED = 4
 DABR_STORE = 2
 DABR_LOAD = 1
+
+#: Translations kept at most: a guest's working set of 256 MB, some 10 MB of ours.
+MOST_KEPT = 1 << 16
 
 _SLB = INDEX["slb"]
 _MSR, _SDR1, _ASR, _PVR, _DABR = INDEX["msr"], INDEX["sdr1"], INDEX["asr"], INDEX["pvr"], INDEX["dabr"]
@@ -250,6 +254,8 @@ class Mmu:
             real = self._walk(ea, access, bool(msr & MSR_PR))
         granule = real & ~0xFFF
         if not watched:
+            if len(self._pages) >= MOST_KEPT:
+                self._pages.clear()
             self._pages[ea & PAGE_MASK | msr & (MSR_IR | MSR_DR) | msr >> 8 & 0x40 | access] = granule
         return granule
 

@@ -49,10 +49,15 @@ def _write_xer(state: CpuState, value: int) -> None:
     state.xer = value
 
 
+def _write_pc(state: CpuState, value: int) -> None:
+    # The two lowest bits of an instruction's address do not exist (Book I, 1.12.2).
+    state.pc = value & ~3
+
+
 #: What a program sees, in the order people expect.
 USER: tuple[Register, ...] = (
     *(_word(f"r{n}", "gpr", n) for n in range(32)),
-    _word("pc", "pc"),
+    Register("pc", 64, lambda state: state.pc, _write_pc),
     _word("msr", "msr"),
     Register("cr", 32, lambda state: state.cr, _write_cr),
     _word("lr", "lr"),
