@@ -2,13 +2,14 @@
 """How fast is the multiplexer? Measured beside a C server, in one run, interleaved.
 
     python scripts/bench_wire.py                          both placements, five rounds
-    python scripts/bench_wire.py --reference PATH         against another server, called PATH HOST:PORT PORT PORT
-    python scripts/bench_wire.py --modes echo --rounds 3 --placements one
+    python scripts/bench_wire.py --reference PATH         against another server, called PATH HOST:PORT PORT
+    PORT python scripts/bench_wire.py --modes echo --rounds 3 --placements one
 
-The victim is scripts/bench_wire/victim.c. The reference is scripts/bench_wire/reference_server.c, which stands for the
-original servers: one thread, one read and one write for each frame. Both sides are pinned: with both on one CPU ("one") a round
-trip costs two context switches, on two ("two") two wake-ups across CPUs, which is several times slower for everybody; unpinned
-runs flip between the two. So compare medians of the same placement, and never operations per second, which the scheduler decides.
+The victim is scripts/bench_wire/victim.c. The reference is scripts/bench_wire/reference_server.c, which
+stands for the original servers: one thread, one read and one write for each frame. Both sides are pinned:
+with both on one CPU ("one") a round trip costs two context switches, on two ("two") two wake-ups across CPUs,
+which is several times slower for everybody; unpinned runs flip between the two. So compare medians of the
+same placement, and never operations per second, which the scheduler decides.
 """
 
 from __future__ import annotations
@@ -77,6 +78,20 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def wait_for(measuring: subprocess.Popen[str], serving: subprocess.Popen[bytes], name: str) -> str:
+    """The victim's output; ends everything if the server dies or nothing comes of it."""
+    for _ in range(60):
+        try:
+            output, _ = measuring.communicate(timeout=1)
+            return output
+        except subprocess.TimeoutExpired:
+            if serving.poll() is not None:
+                break
+    measuring.kill()
+    serving.kill()
+    raise SystemExit(f"bench_wire: {name}: no result (status {serving.poll()})")
+
+
 def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str) -> Figures:
     """One run of a server under a load; `cpus` are the victim's and the server's."""
     line, first, second = free_ports(3)
@@ -90,7 +105,7 @@ def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], 
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )
-    output, _ = measuring.communicate(timeout=120)
+    output = wait_for(measuring, serving, " ".join(server))
     serving.terminate()
     serving.wait(timeout=10)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -141,7 +156,7 @@ def compare(
     load: Load,
     rounds: int,
 ) -> None:
-    """One load under all servers, a row each; the ratio is to the first, in the sense that more is faster for streams."""
+    """One load under all servers, a row each; the ratio is to the first: more is better for streams only."""
     figures: dict[str, list[Figures]] = defaultdict(list)
     for turn in range(rounds):
         order = list(servers.items())
@@ -158,7 +173,8 @@ def compare(
         shown = "-" if load.is_stream else f"{median:.1f}"
         speed = f"{megabytes:.1f}" if load.is_stream else "-"
         print(
-            f"| {placement} | {load.mode} | {load.size} | {name} | {shown} | {speed} | {cpu:.1f} | {value / base:.2f} |",
+            f"| {placement} | {load.mode} | {load.size} | {name} | {shown} | {speed} | {cpu:.1f} "
+            f"| {value / base:.2f} |",
             flush=True,
         )
 

@@ -84,6 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--capture", metavar="FILE", help="record every frame to a pcapng file for Wireshark and replay"
     )
+    parser.add_argument(
+        "--low-latency", action="store_true", help="spend CPU time on quicker answers while the line is busy"
+    )
     channels.add_argument(
         "--bind",
         default=LOOPBACK,
@@ -124,6 +127,7 @@ def choose(
         ),
         observe=tuple(arguments.observe),
         capture=arguments.capture,
+        low_latency=arguments.low_latency,
         replay=replay,
         end_on_exit=end_on_exit,
     )

@@ -7,6 +7,7 @@ how each kind is opened, and opened again after a loss, in `sources`.
 """
 
 import select
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -54,6 +55,8 @@ class Line(Protocol):
     """One life of the line."""
 
     unsent: Backlog
+    spin: float
+    """Seconds to look for more before sleeping, after something came; 0 sleeps at once."""
 
     async def receive(self, silence: Silence) -> bytes | None:
         """The next bytes; b"" when the line is lost; None after `silence()` seconds without any.
@@ -94,14 +97,18 @@ class DescriptorLine:
         self._idle = trio.Event()
         self._poll = select.poll()
         self._poll.register(source, select.POLLIN)
+        self.spin = 0.0
+        self._is_hot = False
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         while True:
-            if self._poll.poll(0):  # a read that fails costs five times as much
-                data = descriptors.read_now(self._source)
+            if self._poll.poll(0) or (self.spin and self._spin()):
+                data = descriptors.read_now(self._source)  # without the poll, EAGAIN costs five times as much
                 if data is not None:
+                    self._is_hot = True
                     return data
+            self._is_hot = False
             limit = silence()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)
@@ -110,6 +117,16 @@ class DescriptorLine:
                 await trio.lowlevel.wait_readable(self._source)
             if scope.cancelled_caught:
                 return None
+
+    def _spin(self) -> bool:
+        """Look for more until there is some or the time is up, if anything came since the last sleep."""
+        if not self._is_hot:
+            return False
+        end = time.perf_counter() + self.spin
+        while time.perf_counter() < end:
+            if self._poll.poll(0):
+                return True
+        return False
 
     def push(self, data: bytes) -> None:
         """See Line."""
@@ -169,6 +186,7 @@ class StreamLine:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.unsent = Backlog()
+        self.spin = 0.0
         self._stream = stream
         self._work = trio.Event()
         self._idle = trio.Event()

@@ -92,7 +92,7 @@ class Rules:
     output_limit: int = 256 * 1024
     input_limit: int = 64 * 1024
     history: int = 16 * 1024
-    patience: float = 0.2
+    patience: float = 1.0
     """How long a full backlog may hold up its writer before bytes are dropped; infinity never drops, 0 never
     waits.
     """
@@ -320,7 +320,7 @@ class Mux:
                 self._congested.discard(number)
             if channel.withheld_acks:
                 self._release_acks(channel)
-            if size <= self._limit // 2:
+            if not size:
                 channel.stalled = False
         return self._flush_replies()
 

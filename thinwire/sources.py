@@ -39,7 +39,7 @@ log = logging.getLogger("thinwire")
 RETRY = 0.25
 """Seconds between attempts to open a line that is not there yet."""
 
-BACKLOG = 128
+BACKLOG = 1024
 """Connections that may wait to be accepted; beyond it the system makes clients wait a second and try again.
 """
 

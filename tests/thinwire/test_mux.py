@@ -226,8 +226,11 @@ def test_a_full_client_holds_up_its_writer_only_and_not_for_ever() -> None:
     assert mux.next_silence() == 0.2
     assert mux.silence(0.2) == b"A !0!"
     assert mux.channels[1].dropped == 80
-    assert mux.receive(frame) == b"A !0!"  # has been given up until it takes half of it
-    assert mux.taken(1, 50) == b""
+    assert mux.receive(frame) == b"A !0!"  # has been given up until it has caught up
+    assert mux.taken(1, 60) == b""
+    assert mux.receive(frame) == b"A !0!"
+    assert mux.taken(1, mux.channels[1].outgoing.size) == b""
+    assert mux.receive(frame) == b"A !0!"
     assert mux.receive(frame) == b""
 
 
