@@ -76,14 +76,15 @@ def detach_socket(sock: socket.socket | trio.socket.SocketType) -> int:
 def reopen(descriptor: int, flags: int) -> int:
     """A private nonblocking descriptor for standard input or output.
 
-    O_NONBLOCK belongs to the open file, which we share with the shell that started us, so terminals, pipes
-    and files are opened anew. A socket cannot be; it is duplicated and made nonblocking for everybody.
+    O_NONBLOCK belongs to the open file, which we share with the shell that started us, so terminals and
+    pipes are opened anew. A plain file never blocks and is duplicated: its position is shared as well, and
+    what others write to it must come before or behind ours. A socket cannot be opened anew; it is duplicated
+    and made nonblocking for everybody.
     """
-    append = os.O_APPEND if stat.S_ISREG(os.fstat(descriptor).st_mode) and flags != os.O_RDONLY else 0
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.dup(descriptor)
     with suppress(OSError):
-        return os.open(
-            f"/proc/self/fd/{descriptor}", flags | append | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        )
+        return os.open(f"/proc/self/fd/{descriptor}", flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     copy = os.dup(descriptor)
     os.set_blocking(copy, False)
     return copy
