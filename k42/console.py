@@ -1,4 +1,9 @@
-"""`k42 console [ENDPOINT]`: the interactive console on channel 0."""
+"""`k42 console [ENDPOINT]`: the interactive console on channel 0, with the monitor beside it.
+
+Without an endpoint it is the console of the `k42 up` with our base port, or of a machine in k42.toml.  Where
+the multiplexer's control socket is known, the monitor can ask for its status and reset the machine, and
+`--take` puts whoever types there out.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,14 @@ import argparse
 
 import trio
 
+from k42.errors import UserError
+from k42.machines import find_machine
+from k42.monitor import monitor_at
 from k42.ports import LOOPBACK, Ports, add_base_option
 from thinwire.console import run_console
-from thinwire.endpoints import parse_endpoint
+from thinwire.control import ControlError, ask_status, attach, find, observe
+from thinwire.endpoints import Connect, Control, Endpoint, parse_endpoint
+from thinwire.mux import CONSOLE
 from thinwire.streams import open_streams
 
 BANNER = "[connected to {place}; Ctrl-] opens the monitor, `quit` there leaves]"
@@ -20,19 +30,56 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "endpoint",
         nargs="?",
         metavar="ENDPOINT",
-        help="such as HOST:PORT or unix:PATH (default: that of `k42 up`)",
+        help="such as HOST:PORT, unix:PATH, control:PATH#0, or a name in k42.toml (default: our `k42 up`)",
     )
     add_base_option(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--take", action="store_true", help="become the writer even if somebody else is")
+    how.add_argument("--observe", action="store_true", help="only look on")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
-    text = arguments.endpoint or f"{LOOPBACK}:{Ports(arguments.base).console}"
-    trio.run(_converse, text)
+    trio.run(_converse, _endpoint(arguments), arguments)
     return 0
 
 
-async def _converse(text: str) -> None:
-    async with open_streams(parse_endpoint(text)) as (place, connect), await connect() as stream:
-        await run_console(stream, banner=BANNER.format(place=place))
+def _endpoint(arguments: argparse.Namespace) -> Endpoint:
+    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
+    if arguments.endpoint and machine is None:
+        return parse_endpoint(arguments.endpoint)
+    return Connect(LOOPBACK, Ports(machine.base if machine else arguments.base).console)
+
+
+async def _converse(endpoint: Endpoint, arguments: argparse.Namespace) -> None:
+    control = await _control_of(endpoint)
+    monitor = monitor_at(control.path) if control else {}
+    if arguments.take or arguments.observe:
+        if control is None:
+            raise UserError(f"{endpoint} has no control socket here, which --take and --observe need")
+        if arguments.observe:
+            stream = await observe(control.path, control.channel)
+        else:
+            stream = await attach(control.path, control.channel, take=True)
+        async with stream:
+            await run_console(stream, monitor=monitor, banner=BANNER.format(place=control))
+        return
+    async with open_streams(endpoint) as (place, connect), await connect() as stream:
+        await run_console(stream, monitor=monitor, banner=BANNER.format(place=place))
+
+
+async def _control_of(endpoint: Endpoint) -> Control | None:
+    """Return the control socket of the multiplexer on this machine whose console is at `endpoint`."""
+    if isinstance(endpoint, Control):
+        return endpoint
+    for path in find():
+        try:
+            status = await ask_status(path)
+        except ControlError:
+            continue
+        channels = status["channels"]
+        assert isinstance(channels, dict)
+        if str(endpoint) in channels.get(str(CONSOLE), {}).get("places", ()):
+            return Control(path, CONSOLE)
+    return None

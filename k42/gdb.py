@@ -13,7 +13,9 @@ from pathlib import Path
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
 from k42.kernel import find_kernel
+from k42.machines import find_machine
 from k42.ports import LOOPBACK, Ports, add_base_option
+from thinwire.endpoints import Connect, ConnectUnix, Device, Endpoint, parse_endpoint
 
 EXTENSION = Path(__file__).with_name("gdb_extension.py")
 
@@ -26,7 +28,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="What follows -- is passed on to gdb.",
     )
     parser.add_argument(
-        "endpoint", nargs="?", metavar="HOST:PORT", help="default: the bridge, or else the emulator's stub"
+        "endpoint",
+        nargs="?",
+        metavar="HOST:PORT",
+        help="or a name in k42.toml (default: our `k42 up`)",
     )
     parser.add_argument("--kernel", metavar="FILE", help="the kernel with symbols (default: our own guest)")
     add_base_option(parser)
@@ -36,8 +41,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Become gdb; returns only by raising UserError."""
     program = find_gdb()
-    endpoint = arguments.endpoint or find_listener(Ports(arguments.base))
-    command = [program, *connect_arguments(endpoint, find_kernel(arguments.kernel)), *arguments.foreign]
+    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
+    ports = Ports(machine.base if machine else arguments.base)
+    if arguments.endpoint and machine is None:
+        endpoint = gdb_address(parse_endpoint(arguments.endpoint))
+    else:
+        endpoint = find_listener(ports)
+    kernel = find_kernel(arguments.kernel or (machine.symbols if machine else None))
+    command = [program, *connect_arguments(endpoint, kernel), *arguments.foreign]
     try:
         os.execv(program, command)
     except OSError as error:
@@ -54,6 +65,16 @@ def connect_arguments(endpoint: str, kernel: Path) -> list[str]:
         "-ex", f"source {EXTENSION}",
         "-ex", f"target remote {endpoint}",
     ]  # fmt: skip
+
+
+def gdb_address(endpoint: Endpoint) -> str:
+    """Return an endpoint as gdb's `target remote` takes it.  Raises UserError for what gdb cannot reach."""
+    match endpoint:
+        case Connect():
+            return str(endpoint)
+        case ConnectUnix(path) | Device(path):
+            return path
+    raise UserError(f"{endpoint}: gdb connects to HOST:PORT, unix:PATH or a device")
 
 
 def find_listener(ports: Ports) -> str:

@@ -27,7 +27,9 @@ from gdbstub.stepping import Mode
 from k42.errors import UserError
 from k42.ports import DEFAULT_BASE, Ports
 from thinwire.control import Reset
-from thinwire.mux import Protocol
+from thinwire.mux import Protocol, Rules
+from thinwire.serial_line import Manners
+from thinwire.server import Options
 
 FILE = "k42.toml"
 #: A power switch answers within this, or something is wrong with it.
@@ -49,6 +51,14 @@ class Description:
     @property
     def step_mode(self) -> Mode:
         return Mode(self.single_step_mode)
+
+    def options(self) -> Options:
+        """The multiplexer's options for this machine."""
+        speed = self.fixed_speed or Manners().first_speed
+        return Options(
+            rules=Rules(protocol=Protocol(self.protocol or Protocol.AUTO)),
+            manners=Manners(first_speed=speed, fixed_speed=self.fixed_speed is not None),
+        )
 
     def channels(self) -> list[str]:
         """The channels a K42 machine has, at this machine's ports."""

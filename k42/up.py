@@ -1,4 +1,4 @@
-"""`k42 up [KERNEL]`: machine, multiplexer, bridge and console in one process.
+"""`k42 up [KERNEL|NAME]`: machine, multiplexer, bridge and console in one process.
 
     machine == socket pair == thinwire server --+-- channel 0: this terminal, or a port
        |                                        +-- channel 1: the bridge, a gdb port
@@ -6,14 +6,17 @@
 
 A kernel that ends (its `exit`, or gdb's `kill` through the bridge) is started again, as somebody at the reset
 button would do; the ports and whoever is connected stay.
+
+With the NAME of a machine in k42.toml the line goes to that machine, and there is no emulator.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -25,16 +28,22 @@ from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
 from k42.bridge import add_bridge_options, make_surroundings, serve_bridge, type_on
 from k42.gdb_port import serve_gdb_port
+from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
+from k42.machines import Description, find_machine, reset_by
+from k42.monitor import monitor_of
 from k42.ports import LOOPBACK, Ports, add_base_option
 from k42.socket_pair import stream_pair
 from thinwire.console import is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
-from thinwire.endpoints import Listen
+from thinwire.endpoints import Endpoint, Listen, parse_endpoint
 from thinwire.mux import CONSOLE
-from thinwire.server import AnyChannel, InProcess, Server, serve
+from thinwire.server import AnyChannel, InProcess, Options, Server, serve
+from thinwire.sources import StreamFactory
 
 log = logging.getLogger("k42")
+
+BANNER = "[Ctrl-] opens the monitor; `quit` there ends everything]"
 
 GDB_CHANNEL = 1
 #: K42 uses 2 and 4 for its network relay and 3 for its object debugger (K42 facts B).
@@ -54,31 +63,92 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until the user leaves the console, or for ever without one."""
-    ports = Ports(arguments.base)
-    trio.run(_up, build_machine(arguments), arguments, ports)
+    described = find_machine(arguments.kernel) if arguments.kernel else None
+    if described is None:
+        trio.run(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
+    else:
+        trio.run(_up_described, described, arguments)
     return 0
 
 
-async def _up(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> None:
+async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> None:
+    """Bring up a machine of our own."""
     runner = build_runner(machine, arguments)
-    has_terminal = is_interactive() and not arguments.no_console
     ours, theirs = stream_pair()
+
+    async def line() -> trio.abc.Stream:
+        return theirs
+
     async with trio.open_nursery() as nursery:
-        server: Server = await nursery.start(_serve_wire, theirs, _channels(ports, has_terminal))
-        bridge = await nursery.start(_serve_stub, server, arguments, Path(machine.program.path), ports)
+        kernel = Path(machine.program.path)
+        wire = _Wire(line, arguments, ports, Mode(arguments.single_step_mode), kernel, _reset(runner))
+        console = await wire.start(nursery)
         stub = await nursery.start(
             serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)
         )
-        await open_control(server, default_path("up"), nursery, runner_reset(runner))
-        console = "this terminal" if has_terminal else ", ".join(server.ports[CONSOLE].places)
-        _announce(machine, console, bridge, stub)
+        print(f"gdb      target remote {stub}   the emulator's stub", flush=True)
         nursery.start_soon(runner.attach, ours, line_port(machine))
         nursery.start_soon(runner.run)
-        nursery.start_soon(_start_again, runner, server)
-        if has_terminal:
-            stream = server.attach(CONSOLE, "the terminal of `k42 up`")
-            await run_console(stream, banner="[Ctrl-] opens the monitor; `quit` there ends everything]")
-            nursery.cancel_scope.cancel()
+        nursery.start_soon(_start_again, runner, wire.server)
+        await console()
+        nursery.cancel_scope.cancel()
+
+
+async def _up_described(described: Description, arguments: argparse.Namespace) -> None:
+    """Bring up everything but the machine, which k42.toml describes."""
+    kernel = None if described.symbols is None else find_kernel(described.symbols)
+    line = parse_endpoint(described.line)
+    options = described.options()
+    reset = reset_by(described.reset_command)
+    async with trio.open_nursery() as nursery:
+        wire = _Wire(line, arguments, Ports(described.base), described.step_mode, kernel, reset, options)
+        console = await wire.start(nursery)
+        await console()
+        nursery.cancel_scope.cancel()
+
+
+@dataclass(slots=True)
+class _Wire:
+    """Everything on our side of one line: multiplexer, control socket, bridge, console."""
+
+    line: Endpoint | StreamFactory
+    arguments: argparse.Namespace
+    ports: Ports
+    mode: Mode
+    kernel: Path | None
+    reset: Reset | None
+    options: Options = Options()
+    server: Server = field(init=False)
+
+    async def start(self, nursery: trio.Nursery) -> Callable[[], Awaitable[None]]:
+        """Start all of it, say where it is, and return what joins the console to this terminal."""
+        has_terminal = is_interactive() and not self.arguments.no_console
+        channels = _channels(self.ports, has_terminal)
+        self.server = await nursery.start(partial(serve, self.line, channels, self.options))
+        await open_control(self.server, default_path("up"), nursery, self.reset)
+        bridge = await nursery.start(self._serve_stub)
+        console = "this terminal" if has_terminal else ", ".join(self.server.ports[CONSOLE].places)
+        print(f"kernel   {self.kernel or 'without symbols'}")
+        print(f"console  {console}")
+        print(f"gdb      target remote {bridge}   the kernel's own stub; `trap` stops our kernel", flush=True)
+        return self._join_terminal if has_terminal else trio.sleep_forever
+
+    async def _serve_stub(self, *, task_status: trio.TaskStatus[str]) -> None:
+        """Put the bridge in front of the kernel's own stub."""
+        await serve_bridge(
+            self.server.attach(GDB_CHANNEL, "the bridge"),
+            Listen(LOOPBACK, self.ports.bridge),
+            K42,
+            self.mode,
+            make_surroundings(self.kernel, self.arguments.break_in, type_on(self.server)),
+            task_status=task_status,
+        )
+
+    async def _join_terminal(self) -> None:
+        """Converse until the user leaves."""
+        stream = self.server.attach(CONSOLE, "the terminal of `k42 up`")
+        monitor = monitor_of(self.server, self.reset)
+        await run_console(stream, monitor=monitor, banner=BANNER)
 
 
 def _channels(ports: Ports, has_terminal: bool) -> dict[int, AnyChannel]:
@@ -88,46 +158,6 @@ def _channels(ports: Ports, has_terminal: bool) -> dict[int, AnyChannel]:
         GDB_CHANNEL: InProcess("the bridge"),
         **{number: Listen(LOOPBACK, ports.channel(number)) for number in FURTHER_CHANNELS},
     }
-
-
-async def _serve_wire(
-    stream: trio.abc.Stream, channels: dict[int, AnyChannel], *, task_status: trio.TaskStatus[Server]
-) -> None:
-    """Serve thinwire on our end of the machine's line."""
-
-    async def line() -> trio.abc.Stream:
-        return stream
-
-    await serve(line, channels, task_status=task_status)
-
-
-async def _serve_stub(
-    server: Server,
-    arguments: argparse.Namespace,
-    kernel: Path,
-    ports: Ports,
-    *,
-    task_status: trio.TaskStatus[str],
-) -> None:
-    """Put the bridge in front of the kernel's own stub."""
-    await serve_bridge(
-        server.attach(GDB_CHANNEL, "the bridge"),
-        Listen(LOOPBACK, ports.bridge),
-        K42,
-        Mode(arguments.single_step_mode),
-        make_surroundings(kernel, arguments.break_in, type_on(server)),
-        task_status=task_status,
-    )
-
-
-def _announce(machine: Machine, console: str, bridge: str, stub: str) -> None:
-    """Say where everything is."""
-    kernel = machine.program.path
-    print(f"kernel   {kernel}")
-    print(f"console  {console}")
-    print(f"gdb      target remote {bridge}   the kernel's own stub, over the wire; `trap` stops the kernel")
-    print(f"gdb      target remote {stub}   the emulator's stub")
-    sys.stdout.flush()
 
 
 async def _start_again(runner: MachineRunner, server: Server) -> None:
@@ -142,7 +172,7 @@ async def _start_again(runner: MachineRunner, server: Server) -> None:
         runner.resume()
 
 
-def runner_reset(runner: MachineRunner) -> Reset:
+def _reset(runner: MachineRunner) -> Reset:
     """Return what the monitor's `reset` does here: press the emulated machine's reset button."""
 
     async def reset() -> str:
