@@ -23,28 +23,24 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
 from gdbstub import commands, monitor, negotiation, replies
 from gdbstub.commands import Command
-from gdbstub.dialogue import Refused
 from gdbstub.link import Link, News, Silence
-from gdbstub.ppc64 import INSTRUCTION_SIZE
 from gdbstub.quirks import Quirks
 from gdbstub.registers import Description
-from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
-from gdbstub.stub_state import Missing, StubState
+from gdbstub.run_control import RunControl
+from gdbstub.stepping import Mode
+from gdbstub.stub_state import StubState
 from gdbstub.target import (
-    SIGTRAP,
     Action,
     ActionKind,
     Breakpoint,
     BreakpointKind,
     Condition,
-    MemoryFault,
-    StopKind,
     StopReason,
     TargetError,
     TargetLost,
@@ -61,9 +57,6 @@ PROBE_PATIENCE = 1.5
 
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
-
-# Places in memory that one condition may look at.
-MAX_FETCHES = 64
 
 # Threads asked for; a stub that goes on listing is broken.
 MAX_THREADS = 4096
@@ -113,7 +106,7 @@ async def connect(
 
 
 class RemoteTarget:
-    """A stub as a Target.  Made by `connect`.  `mode` is how steps are made for a stub that has none."""
+    """A stub as a Target.  Made by `connect`."""
 
     actions = frozenset({ActionKind.CONTINUE, ActionKind.STEP})
 
@@ -121,24 +114,22 @@ class RemoteTarget:
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
         self.quirks = quirks
-        self.mode = Mode.AUTO
         self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
         self._link = Link(stream, quirks, self._on_stop, self._on_text)
         self._state = StubState(self._link, quirks, surroundings.describe, surroundings.forbidden)
         self._unknown: set[type[Command]] = set()
-        self._conditions: dict[int, Condition] = {}
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
         self._is_known = False
-        self._is_arriving = False  # a stop has been heard of; its job is finding out what it is
         self._has_job = True
-        self._runs_freely = True  # nothing is on its way to the stub: only a stop can come
         self._changed = trio.Event()
-        self._news_in, self._news_out = trio.open_memory_channel[News](4)
+        self._news, received = trio.open_memory_channel[News](4)
+        self._run = RunControl(self._link, self._state, quirks, surroundings.describe, received, self._wake)
+        self._run.can_step = quirks.has(commands.Step)
         nursery.start_soon(self._listen)
-        nursery.start_soon(self._job, self._await_stop, None)
+        nursery.start_soon(self._job, self._run.await_stop, None)
 
     async def negotiate(self) -> None:
         """Find out what the stub can do."""
@@ -146,6 +137,15 @@ class RemoteTarget:
         self._state.description = findings.description
         self._state.max_command = findings.packet_size
         self._state.max_read = min(self.quirks.max_read, findings.packet_size // 2 - 8)
+
+    @property
+    def mode(self) -> Mode:
+        """How steps are made for a stub that has none."""
+        return self._run.mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self._run.mode = mode
 
     @property
     def description(self) -> Description:
@@ -184,18 +184,18 @@ class RemoteTarget:
         self._surroundings.on_text(text)
 
     def _on_stop(self, news: News) -> None:
-        self._is_arriving = True
+        self._run.is_arriving = True
         try:
-            self._news_in.send_nowait(news)
+            self._news.send_nowait(news)
         except trio.WouldBlock:
             log.warning("the stub reports one stop after another; one is dropped")
         if not self._has_job:
             # It was stopped and stops again: it has been reset behind our back.
-            self._start(self._await_stop, None)
+            self._start(self._run.await_stop, None)
 
     def _start(self, work: Callable[[], Awaitable[StopReason]], before: StopReason | None) -> None:
         self._has_job = True
-        self._runs_freely = work == self._await_stop
+        self._run.runs_freely = work == self._run.await_stop
         self._stopped = None
         self._nursery.start_soon(self._job, work, before)
 
@@ -205,6 +205,7 @@ class RemoteTarget:
         """
         try:
             self._stopped = await work()
+            self._is_known = True
         except TargetLost as problem:
             self._failure = problem
         except Silence as problem:
@@ -213,12 +214,12 @@ class RemoteTarget:
         except TargetError as problem:
             self._failure = problem
             self._stopped = before
-        self._has_job = self._is_arriving = False
+        self._has_job = self._run.is_arriving = False
         self._wake()
         if self._stopped is None or self._stopped.is_final:
             # Whatever comes next comes by itself: a late answer, a stop, a machine switched on again.
-            self._has_job = self._runs_freely = True
-            self._nursery.start_soon(self._job, self._await_stop, None)
+            self._has_job = self._run.runs_freely = True
+            self._nursery.start_soon(self._job, self._run.await_stop, None)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -240,9 +241,9 @@ class RemoteTarget:
         """Stop the target: ask where it stands if that is not known, else break in."""
         # Do not overtake a resume that is still being sent, and let a step come to its end.
         with trio.move_on_after(STEP_PATIENCE):
-            while self.stopped is None and not self._runs_freely:
+            while self.stopped is None and not self._run.runs_freely:
                 await self._changed.wait()
-        if self.stopped is not None or self._is_arriving:
+        if self.stopped is not None or self._run.is_arriving:
             return
         if not self._is_known:
             try:
@@ -262,149 +263,15 @@ class RemoteTarget:
         before = self._standing()
         if before.is_final:
             raise TargetError(errno.ESRCH, "the target has ended")
-        while self._news_out.statistics().current_buffer_used:
-            self._news_out.receive_nowait()
+        while self._run.news.statistics().current_buffer_used:
+            self._run.news.receive_nowait()
         self._is_known = True
-        self._start(self._continue if actions[0].kind is ActionKind.CONTINUE else self._step, before)
+        self._start(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step, before)
 
     def _standing(self) -> StopReason:
         if self._stopped is None or self._failure is not None:
             raise TargetError(errno.EBUSY, "the target runs")
         return self._stopped
-
-    # Jobs
-
-    async def _await_news(self) -> StopReason | None:
-        news = await self._news_out.receive()
-        if isinstance(news, Refused):
-            raise TargetError(
-                errno.EPERM, f"the stub refuses to run: {news.body.decode('latin-1') or 'unknown'}"
-            )
-        self._state.forget()
-        return news
-
-    async def _await_stop(self) -> StopReason:
-        """Wait for a stop that somebody wants."""
-        state = self._state
-        while True:
-            reason = await self._await_news()
-            if reason is None:
-                reason = replies.parse_stop(await self._link.ask(b"?")) or StopReason()
-            self._is_known = True
-            if reason.is_final:
-                state.traps = Traps()
-                return reason
-            if reason.signal != SIGTRAP or not state.traps.planted:
-                return reason
-            pc = await state.pc()
-            if pc not in state.traps.planted:
-                return reason
-            if not state.traps.is_stale(pc):
-                return replace(reason, kind=StopKind.SWBREAK)
-            await state.restore(pc)
-            await self._go()
-
-    async def _continue(self) -> StopReason:
-        """Run until something stops the target, a breakpoint only if its condition holds."""
-        while True:
-            await self._state.bring_traps_up_to_date()
-            await self._go()
-            self._runs_freely = True
-            self._wake()
-            reason = await self._await_stop()
-            condition = self._conditions.get(await self._state.pc()) if reason.signal == SIGTRAP else None
-            if reason.is_final or condition is None or await self._holds(condition):
-                return reason
-            # The step's own stop is an end of this run only if it is not the plain end of a step.
-            reason = await self._step()
-            if reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
-                return reason
-
-    async def _holds(self, condition: Condition) -> bool:
-        """Ask a condition, fetching the memory it turns out to need."""
-        await self._state.registers()
-        for _ in range(MAX_FETCHES):
-            try:
-                return condition(self._state)
-            except Missing as missing:
-                try:
-                    await self._state.read(missing.addr, missing.length)
-                except MemoryFault:
-                    return True
-            except TargetError:
-                return True
-        return True
-
-    async def _go(self, verb: bytes = b"c") -> None:
-        await self._state.flush_registers()
-        self._is_arriving = False
-        await self._link.tell(verb)
-        # `c` clears MSR[SE] in the stubs that step by it.
-        self._state.steps_by_trace = False
-        self._state.forget()
-
-    async def _step(self) -> StopReason:
-        state = self._state
-        pc = await state.pc()
-        if pc in state.traps.planted:
-            await state.restore(pc)
-        if self._has(commands.Step):
-            await self._go(b"s")
-            return await self._await_stop()
-        word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
-        if self.mode is Mode.HARDWARE and not is_unit(word):
-            return await self._step_by_detach(pc)
-        code = await state.read(pc, window(word))
-        match plan_step(code, pc, state.value):
-            case Impossible(text):
-                raise TargetError(errno.EPERM, f"no step at {self._surroundings.describe(pc)}: {text}")
-            case Compute(registers):
-                await state.change(registers)
-                return StopReason()
-            case plan:
-                return await self._run_to(plan.traps)
-
-    async def _run_to(self, ends: Sequence[int]) -> StopReason:
-        """Plant traps for one step, run to one of them, remove them."""
-        state = self._state
-        planted = [addr for addr in ends if addr not in state.traps.planted]
-        wanted = state.traps.wanted
-        try:
-            for addr in planted:
-                await state.plant(addr)
-            # While the step lasts somebody does want them: they are not stale.
-            state.traps.wanted = wanted | set(ends)
-            await self._go()
-            reason = await self._await_stop()
-            at_end = reason.kind is StopKind.SWBREAK and await state.pc() in ends
-        finally:
-            state.traps.wanted = wanted
-            with trio.CancelScope(shield=True):
-                for addr in planted:
-                    if state.traps.is_stale(addr):
-                        await state.restore(addr)
-        return replace(reason, kind=StopKind.SIGNAL) if at_end else reason
-
-    async def _step_by_detach(self, pc: int) -> StopReason:
-        """Execute one instruction with MSR[SE]: `D` does not clear it, so a trace interrupt brings the
-        kernel back.
-        """
-        if not self.quirks.steps_by_detach:
-            raise TargetError(
-                errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
-            )
-        state = self._state
-        if not state.steps_by_trace:
-            await state.set_trace(True)
-        await state.flush_registers()
-        self._is_arriving = False
-        if await self._link.ask(b"D") != replies.OK:
-            raise TargetError(errno.EPROTO, "the stub refuses to let go for a step")
-        reason = await self._await_news()
-        if reason is None and await state.pc() == pc:
-            # Not moved: a branch to itself, or the instruction's own exception.
-            reason = replies.parse_stop(await self._link.ask(b"?"))
-        return reason or StopReason()
 
     # Registers, memory, breakpoints
 
@@ -464,9 +331,9 @@ class RemoteTarget:
         """Set a breakpoint: the stub's own if it has them, a planted trap if not."""
         self._standing()
         if breakpoint.kind in (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE):
-            self._conditions.pop(breakpoint.addr, None)
+            self._run.conditions.pop(breakpoint.addr, None)
             if condition is not None:
-                self._conditions[breakpoint.addr] = condition
+                self._run.conditions[breakpoint.addr] = condition
         elif condition is not None:
             raise Unsupported("a condition on data")
         if self._has(commands.InsertBreakpoint):
@@ -486,7 +353,7 @@ class RemoteTarget:
 
     async def remove(self, breakpoint: Breakpoint) -> None:
         """Remove a breakpoint; a planted trap stays until the next resume, since gdb mostly puts it back."""
-        self._conditions.pop(breakpoint.addr, None)
+        self._run.conditions.pop(breakpoint.addr, None)
         if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
             self._state.traps.wanted.discard(breakpoint.addr)
         elif self._has(commands.RemoveBreakpoint):
@@ -537,7 +404,7 @@ class RemoteTarget:
         if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go")
         self._state.forget()
-        self._start(self._await_stop, None)
+        self._start(self._run.await_stop, None)
 
     async def kill(self) -> None:
         """End the debuggee: for a kernel, its exit."""
@@ -546,4 +413,4 @@ class RemoteTarget:
         self._state.traps = Traps()
         self._state.forget()
         self._is_known = False
-        self._start(self._await_stop, None)
+        self._start(self._run.await_stop, None)

@@ -94,7 +94,7 @@ def describe(*extra: Feature) -> Description:
         features=(CORE, FPU, *extra),
         pc="pc",
         sp="r1",
-        expedite=("pc", "r1", "lr", "cr", "ctr", "msr", "r31"),
+        expedite=("pc", "r0", "r1", "lr", "cr", "ctr", "msr", "r30", "r31"),
     )
 
 

@@ -37,6 +37,13 @@ class Missing(Exception):
         self.length = length
 
 
+class OwnCode(TargetError):
+    """A stop there would be one inside the stub, and its end."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(errno.EACCES, f"{place} is the stub's own code; a trap there would kill it")
+
+
 class StubState:
     """Registers, memory and planted traps of one stub."""
 
@@ -233,9 +240,7 @@ class StubState:
     async def plant(self, addr: int) -> None:
         """Put a trap at `addr`, and see that it is there.  Raises TargetError."""
         if any(addr in code for code in self._forbidden):
-            raise TargetError(
-                errno.EPERM, f"{self._describe(addr)} is the stub's own code; a trap there would kill it"
-            )
+            raise OwnCode(self._describe(addr))
         original = await self.read(addr, INSTRUCTION_SIZE)
         if len(original) != INSTRUCTION_SIZE:
             raise MemoryFault(addr)

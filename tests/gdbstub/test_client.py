@@ -298,6 +298,27 @@ def test_a_step_into_the_stubs_own_code_is_refused() -> None:
     )
 
 
+def test_where_no_trap_can_be_auto_steps_by_hardware() -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(*[NOP] * 32)
+    stub = stopped_stub(machine)
+    stub.precious = (0x108,)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert await steps(target, 4) == [0x104, 0x108, 0x10C, 0x110]
+        target.mode = Mode.SOFTWARE
+        await target.resume(STEP)
+        with pytest.raises(TargetError, match="0x114 itself and ignores writes"):
+            await target.wait_stop()
+        target.mode = Mode.AUTO
+        assert await steps(target, 1) == [0x114]
+        await target.detach()
+
+    with_stub(stub, use)
+    assert bytes(machine.memory[0x100]) == bytes(words(*[NOP] * 32))
+
+
 def test_monitor_explains_the_mode() -> None:
     async def use(target: RemoteTarget) -> None:
         await stop(target)

@@ -4,7 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from gdbstub import ppc64
+from gdbstub import negotiation, ppc64
 from gdbstub.registers import Description, Feature, Register
 
 # Offsets of the 556-byte block as the kernel stub lays it out (K42 facts C.3), written down independently.
@@ -42,8 +42,10 @@ def test_the_document_names_every_register_with_its_number() -> None:
     description = ppc64.describe(ppc64.ALTIVEC)
     root = ET.fromstring(description.xml())
     assert root.findtext("architecture") == "powerpc:common64"
-    listed = {reg.get("name"): int(reg.get("regnum", "-1")) for reg in root.iter("reg")}
-    assert listed == dict(description.numbers)
+    read_back = negotiation.describe("powerpc:common64", list(root.iter("feature")))
+    assert dict(read_back.numbers) == dict(description.numbers)
+    assert [r.bits for r in read_back.registers] == [r.bits for r in description.registers]
+    assert len(ppc64.BASIC.xml()) < 4096  # one piece for gdb
 
 
 @pytest.mark.parametrize(

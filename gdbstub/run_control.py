@@ -1,0 +1,217 @@
+"""Jobs: how a stub's target is set running and brought to a stop again.
+
+A job begins with the target standing still, or (`await_stop`) running already, and ends when it stands still
+for a reason somebody wants to hear: `run` with a breakpoint whose condition holds, a fault, the end; `step`
+after one instruction.  The traps that a step needs are planted and removed here.
+
+It does not know who waits for the job, nor that a job can be interrupted; `client` does.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import trio
+
+from gdbstub import replies
+from gdbstub.dialogue import Refused
+from gdbstub.link import Link, News
+from gdbstub.ppc64 import INSTRUCTION_SIZE
+from gdbstub.quirks import Quirks
+from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
+from gdbstub.stub_state import Missing, OwnCode, StubState
+from gdbstub.target import SIGTRAP, Condition, MemoryFault, StopKind, StopReason, TargetError
+from gdbstub.traps import Traps
+
+log = logging.getLogger("gdbstub")
+
+# Places in memory that one condition may look at.
+MAX_FETCHES = 64
+
+
+class RunControl:
+    """Sets one stub's target running, by the means it has.
+
+    `news` delivers what the stub says unasked.  `can_step`: it has a step of its own.  `is_arriving`: a stop
+    has been heard of, and a job is finding out what it is.  `runs_freely`: nothing is on its way to the
+    stub, only a stop can come; `on_free` is told when that begins.  `conditions` are those of the
+    breakpoints, by address.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        state: StubState,
+        quirks: Quirks,
+        describe: Callable[[int], str],
+        news: trio.MemoryReceiveChannel[News],
+        on_free: Callable[[], None],
+    ) -> None:
+        self.mode = Mode.AUTO
+        self.can_step = True
+        self.is_arriving = False
+        self.runs_freely = True
+        self.conditions: dict[int, Condition] = {}
+        self.news = news
+        self._link = link
+        self._state = state
+        self._quirks = quirks
+        self._describe = describe
+        self._on_free = on_free
+
+    async def _await_news(self) -> StopReason | None:
+        news = await self.news.receive()
+        if isinstance(news, Refused):
+            raise TargetError(
+                errno.EPERM, f"the stub refuses to run: {news.body.decode('latin-1') or 'unknown'}"
+            )
+        self._state.forget()
+        return news
+
+    async def await_stop(self) -> StopReason:
+        """Wait for a stop that somebody wants."""
+        state = self._state
+        while True:
+            reason = await self._await_news()
+            if reason is None:
+                reason = replies.parse_stop(await self._link.ask(b"?")) or StopReason()
+            if reason.is_final:
+                state.traps = Traps()
+                return reason
+            if reason.signal != SIGTRAP or not state.traps.planted:
+                return reason
+            pc = await state.pc()
+            if pc not in state.traps.planted:
+                return reason
+            if not state.traps.is_stale(pc):
+                return replace(reason, kind=StopKind.SWBREAK)
+            await state.restore(pc)
+            await self._go()
+
+    async def run(self) -> StopReason:
+        """Run until something stops the target, a breakpoint only if its condition holds."""
+        while True:
+            await self._state.bring_traps_up_to_date()
+            await self._go()
+            self.runs_freely = True
+            self._on_free()
+            reason = await self.await_stop()
+            condition = self.conditions.get(await self._state.pc()) if reason.signal == SIGTRAP else None
+            if reason.is_final or condition is None or await self._holds(condition):
+                return reason
+            # The step's own stop is an end of this run only if it is not the plain end of a step.
+            reason = await self.step()
+            if reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
+                return reason
+
+    async def _holds(self, condition: Condition) -> bool:
+        """Ask a condition, fetching the memory it turns out to need."""
+        await self._state.registers()
+        for _ in range(MAX_FETCHES):
+            try:
+                return condition(self._state)
+            except Missing as missing:
+                try:
+                    await self._state.read(missing.addr, missing.length)
+                except MemoryFault:
+                    return True
+            except TargetError:
+                return True
+        return True
+
+    async def _go(self, verb: bytes = b"c") -> None:
+        await self._state.flush_registers()
+        self.is_arriving = False
+        await self._link.tell(verb)
+        # `c` clears MSR[SE] in the stubs that step by it.
+        self._state.steps_by_trace = False
+        self._state.forget()
+
+    async def step(self) -> StopReason:
+        """Execute one instruction, or one unit that no stop may come between."""
+        state = self._state
+        pc = await state.pc()
+        if pc in state.traps.planted:
+            await state.restore(pc)
+        if self.can_step:
+            await self._go(b"s")
+            return await self.await_stop()
+        word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
+        # A stop inside a unit spoils it however it comes about: only a trap behind it will do.
+        if self.mode is Mode.HARDWARE and not is_unit(word):
+            return await self._step_by_detach(pc)
+        code = await state.read(pc, window(word))
+        match plan_step(code, pc, state.value):
+            case Impossible(text):
+                raise TargetError(errno.EPERM, f"no step at {self._describe(pc)}: {text}")
+            case Compute(registers):
+                await state.change(registers)
+                return StopReason()
+            case plan:
+                try:
+                    await self._plant_ends(plan.traps)
+                except OwnCode:
+                    raise
+                except TargetError:
+                    if self.mode is not Mode.AUTO or not self._quirks.steps_by_detach or is_unit(word):
+                        raise
+                    log.info(
+                        "%s: no place for a trap behind it; stepped by hardware",
+                        self._describe(pc),
+                    )
+                    return await self._step_by_detach(pc)
+                return await self._run_to(plan.traps)
+
+    async def _plant_ends(self, ends: Sequence[int]) -> None:
+        """Plant the traps of one step, all or none."""
+        planted: list[int] = []
+        try:
+            for addr in ends:
+                if addr not in self._state.traps.planted:
+                    await self._state.plant(addr)
+                    planted.append(addr)
+        except TargetError:
+            for addr in planted:
+                await self._state.restore(addr)
+            raise
+
+    async def _run_to(self, ends: Sequence[int]) -> StopReason:
+        """Run to one of the traps planted for a step, and remove those that nobody wants beyond it."""
+        state = self._state
+        wanted = state.traps.wanted
+        # While the step lasts somebody does want them: they are not stale.
+        state.traps.wanted = wanted | set(ends)
+        try:
+            await self._go()
+            reason = await self.await_stop()
+            at_end = reason.kind is StopKind.SWBREAK and await state.pc() in ends
+        finally:
+            state.traps.wanted = wanted
+        for addr in ends:
+            if state.traps.is_stale(addr):
+                await state.restore(addr)
+        return replace(reason, kind=StopKind.SIGNAL) if at_end else reason
+
+    async def _step_by_detach(self, pc: int) -> StopReason:
+        """Execute one instruction with MSR[SE]: `D` does not clear it, so a trace interrupt brings the
+        kernel back.
+        """
+        if not self._quirks.steps_by_detach:
+            raise TargetError(
+                errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
+            )
+        state = self._state
+        if not state.steps_by_trace:
+            await state.set_trace(True)
+        await state.flush_registers()
+        self.is_arriving = False
+        if await self._link.ask(b"D") != replies.OK:
+            raise TargetError(errno.EPROTO, "the stub refuses to let go for a step")
+        reason = await self._await_news()
+        if reason is None and await state.pc() == pc:
+            # Not moved: a branch to itself, or the instruction's own exception.
+            reason = replies.parse_stop(await self._link.ask(b"?"))
+        return reason or StopReason()
