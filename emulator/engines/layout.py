@@ -12,8 +12,9 @@ A *record* is one decoded instruction, 32 bytes:
 
 A *page table copy* (TLB), one for each of the four contexts of a data access, has an entry of 32 bytes for
 each effective page that hashes there: a tag for loads and one for stores, each the page's address or
-NO_TAG, and the addend that makes a host address.  The *jump table* has 16 bytes: an address | context, and
-the record that lies there.
+NO_TAG, and the addend that makes a host address.  Behind it lies a second one, larger and slower, whose
+tags also hold the generation they were made in, so that forgetting it is counting. The *jump table* has 16
+bytes: an address | context, and the record that lies there.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ PLANTED_HANDLER = _FIRST + 9
 #: Address of h_stop: every module has one, this is the one that is planted.
 STOP_HANDLER = _FIRST + 10
 
+#: Address of the present context's second-level TLB, and the generation that is good.
+FAR_TLB = _FIRST + 11
+FAR_TLB_GENERATION = _FIRST + 12
+
 REASON_NONE = 0  # the budget is used up, or the context changed: icount tells
 REASON_RAISED = 1  # a callback raised
 REASON_DECODE = 2  # the record at pc has not been decoded yet
@@ -67,6 +72,12 @@ NO_TAG = (1 << 64) - 1
 CONTEXT_TRANSLATED = 1
 CONTEXT_PROBLEM_STATE = 2
 CONTEXTS = 4
+
+#: The second level: as many entries that a miss in the first costs Python only for a new page.
+FAR_TLB_ENTRIES = 16384
+FAR_TLB_SIZE = FAR_TLB_ENTRIES * TLB_ENTRY_SIZE
+#: Generations fit where a page's address has zeros; 0 is none, for an empty table.
+FAR_TLB_GENERATIONS = 4095
 
 JUMP_ENTRIES = 4096
 JUMP_ENTRY_SIZE = 16

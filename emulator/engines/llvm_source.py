@@ -73,7 +73,7 @@ def print_module(forms: Iterable[Form], helpers: set[str]) -> str:
 
     The names of the helpers it calls are added to `helpers`.
     """
-    parts = [PRELUDE, *_common_handlers()]
+    parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
     for form in forms:
         for is_near in (False, True) if is_direct_branch(form) else (False,):
             printer = _Printer(helpers, is_near)
@@ -162,6 +162,40 @@ def _common_handlers() -> list[str]:
         handler("h_miss", miss),
         handler("h_page_end", page_end),
     ]
+
+
+#: Functions that look in the second-level TLB, and the tag that matters to each.
+_REFILLS = {"refill_load": 0, "refill_store": layout.TLB_STORE_OFFSET}
+
+
+def _refill(name: str, tag_offset: int) -> str:
+    """Return a function that copies an entry from the second level; false if there is none."""
+    p = _Printer(set(), False)
+    offset = p.assign(f"and i64 %ea, {layout.PAGE - 1}")
+    last = p.assign(f"add i64 {offset}, %size")
+    p.line(f"br i1 {p.assign(f'icmp ule i64 {last}, {layout.PAGE}')}, label %inside, label %no")
+    p.label("inside")
+    page = p.assign(f"and i64 %ea, {_PAGE_MASK}")
+    wanted = p.assign(f"or i64 {page}, {p.get(layout.FAR_TLB_GENERATION)}")
+    far = p.tlb_entry(p.get_pointer(layout.FAR_TLB), "%ea", layout.FAR_TLB_ENTRIES)
+    tag = p.assign(f"load i64, ptr {p.assign(f'getelementptr i8, ptr {far}, i64 {tag_offset}')}")
+    p.line(f"br i1 {p.assign(f'icmp eq i64 {tag}, {wanted}')}, label %yes, label %no")
+    p.label("yes")
+    near = p.tlb_entry("%tlb", "%ea", layout.TLB_ENTRIES)
+    for at in (0, layout.TLB_STORE_OFFSET):
+        old = p.assign(f"load i64, ptr {p.assign(f'getelementptr i8, ptr {far}, i64 {at}')}")
+        good = p.assign(f"icmp eq i64 {old}, {wanted}")
+        new = p.assign(f"select i1 {good}, i64 {page}, i64 -1")
+        p.line(f"store i64 {new}, ptr {p.assign(f'getelementptr i8, ptr {near}, i64 {at}')}")
+    source, target = (
+        p.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}") for entry in (far, near)
+    )
+    p.line(f"store i64 {p.assign(f'load i64, ptr {source}')}, ptr {target}")
+    p.line("ret i1 true")
+    p.label("no")
+    p.line("ret i1 false")
+    body = "\n".join(p.lines)
+    return f"define i1 @{name}(ptr %s, i64 %ea, i64 %size, ptr %tlb) noinline {{\nentry:\n{body}\n}}\n"
 
 
 @dataclass(slots=True)
@@ -493,14 +527,24 @@ class _Printer:
 
     def _lookup(self, ea: str, size: int, tag_offset: int) -> tuple[str, str]:
         """Look `ea` up; return a condition (it may be accessed directly) and the table entry."""
-        page = self.assign(f"lshr i64 {ea}, 12")
-        index = self.assign(f"and i64 {page}, {layout.TLB_ENTRIES - 1}")
-        offset = self.assign(f"mul i64 {index}, {layout.TLB_ENTRY_SIZE}")
-        entry = self.assign(f"getelementptr i8, ptr %tlb, i64 {offset}")
+        entry = self.tlb_entry("%tlb", ea, layout.TLB_ENTRIES)
         pointer = entry if not tag_offset else self.assign(f"getelementptr i8, ptr {entry}, i64 {tag_offset}")
         last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
         wanted = self.assign(f"and i64 {last}, {_PAGE_MASK}")
         return self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {pointer}')}, {wanted}"), entry
+
+    def tlb_entry(self, table: str, ea: str, entries: int) -> str:
+        """Return the entry of `table` where the page of `ea` belongs."""
+        index = self.assign(f"and i64 {self.assign(f'lshr i64 {ea}, 12')}, {entries - 1}")
+        offset = self.assign(f"mul i64 {index}, {layout.TLB_ENTRY_SIZE}")
+        return self.assign(f"getelementptr i8, ptr {table}, i64 {offset}")
+
+    def _refill_or_ask(self, name: str, ea: str, size: int, fast: str) -> None:
+        """Go back to `fast` with an entry from the second level, or go on to ask Python."""
+        found = self.assign(f"call i1 @{name}(ptr %s, i64 {ea}, i64 {size}, ptr %tlb)")
+        ask = self.fresh("ask")
+        self.line(f"br i1 {found}, label %{fast}, label %{ask}")
+        self.label(ask)
 
     def _host_address(self, ea: str, entry: str) -> str:
         pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}")
@@ -521,6 +565,7 @@ class _Printer:
             value = self.assign(f"zext i{width} {value} to i64")
         self.line(f"br label %{done}")
         self.label(slow)
+        self._refill_or_ask("refill_load", ea, size, fast)
         self.store_place()
         slow_value = self.assign(f"call i64 {self.get_pointer(layout.LOAD)}(i64 {ea}, i64 {size})")
         last = self._leave_if_raised(done)
@@ -540,6 +585,7 @@ class _Printer:
         self.line(f"store i{width} {narrow}, ptr {pointer}, align 1")
         self.line(f"br label %{done}")
         self.label(slow)
+        self._refill_or_ask("refill_store", ea, size, fast)
         self.store_place()
         self.line(f"call void {self.get_pointer(layout.STORE)}(i64 {ea}, i64 {size}, i64 {value})")
         self._leave_if_raised(done)

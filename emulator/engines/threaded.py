@@ -93,6 +93,8 @@ class ThreadedEngine:
         self._is64 = True
         self._raised: BaseException | None = None
         self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
+        self._far_tlb = array("Q", [0]) * (layout.CONTEXTS * layout.FAR_TLB_SIZE // 8)
+        self._far_generation = 0
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         processor.invalidate_code = self.invalidate
@@ -194,7 +196,7 @@ class ThreadedEngine:
         generation, is64 = self._processor.mmu.generation, bool(msr & MSR_SF)
         if generation != self._generation:
             self._generation = generation
-            ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
+            self._forget_pages()
             self._fetches.clear()
             self._forget_jumps()
         if is64 != self._is64:
@@ -202,7 +204,17 @@ class ThreadedEngine:
             self._fetches.clear()
             self._forget_jumps()
         self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
-        return self._data_context()
+        context = self._data_context()
+        self._words[layout.FAR_TLB] = self._far_tlb.buffer_info()[0] + layout.FAR_TLB_SIZE * context
+        return context
+
+    def _forget_pages(self) -> None:
+        """Empty the TLBs."""
+        ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
+        self._far_generation = self._far_generation % layout.FAR_TLB_GENERATIONS + 1
+        if self._far_generation == 1:
+            ctypes.memset(self._far_tlb.buffer_info()[0], 0, self._far_tlb.itemsize * len(self._far_tlb))
+        self._words[layout.FAR_TLB_GENERATION] = self._far_generation
 
     def _data_context(self) -> int:
         msr = self._words[INDEX["msr"]]
@@ -359,11 +371,19 @@ class ThreadedEngine:
         real = processor.mmu.translate(address, access) & -PAGE
         if not processor.memory.is_ram(real, PAGE):
             return
-        page = address & -PAGE
-        number = self._data_context() * layout.TLB_ENTRIES + (address >> 12 & layout.TLB_ENTRIES - 1)
-        entry = number * (layout.TLB_ENTRY_SIZE // 8)
-        this, other = (entry + 1, entry) if access is Access.STORE else (entry, entry + 1)
-        if self._tlb[other] != page:
-            self._tlb[other] = layout.NO_TAG
-        self._tlb[this] = page
-        self._tlb[entry + 2] = processor.memory.address + real - page & MASK64
+        page, addend = address & -PAGE, processor.memory.address + real - (address & -PAGE) & MASK64
+        context = self._data_context()
+        number = context * layout.TLB_ENTRIES + (address >> 12 & layout.TLB_ENTRIES - 1)
+        _put_entry(self._tlb, number, access, page, layout.NO_TAG, addend)
+        number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
+        _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
+
+
+def _put_entry(table: array[int], number: int, access: Access, tag: int, no_tag: int, addend: int) -> None:
+    """Write a TLB entry for one kind of access; the other's tag stays if it is of the same page."""
+    entry = number * (layout.TLB_ENTRY_SIZE // 8)
+    this, other = (entry + 1, entry) if access is Access.STORE else (entry, entry + 1)
+    if table[other] != tag:
+        table[other] = no_tag
+    table[this] = tag
+    table[entry + 2] = addend

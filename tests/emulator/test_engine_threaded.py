@@ -7,7 +7,7 @@ import pytest
 from oracle import encode
 
 from emulator.cpu.state import MSR_SF
-from emulator.engines import threaded
+from emulator.engines import layout, threaded
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
 
@@ -95,3 +95,48 @@ def test_every_interrupt_counts_against_the_limit():
     assert engine.run(1000) is None
     assert processor.state.icount == 0
     assert processor.state.pc == 0x700
+
+
+@pytest.mark.parametrize("engine", [ReferenceEngine, ThreadedEngine], ids=lambda engine: engine.__name__)
+def test_more_pages_than_the_tlb_holds(engine):
+    pages = 3 * layout.TLB_ENTRIES
+    words = [
+        encode("addi", rt=6, ra0=0, si=3),
+        # Three times over all pages: add what lies there to R4, store it a page further on.
+        encode("addis", rt=5, ra0=0, si=2),
+        encode("mtspr", rs=7, spr=9 << 5),
+        encode("ldux", rt=3, ra=5, rb=8),
+        encode("add", rt=4, ra=4, rb=3),
+        encode("addi", rt=3, ra0=3, si=1),
+        encode("std", rs=3, ra0=5, ds=0),
+        encode("bc", bo=16, bd=-4 & 0x3FFF),
+        encode("addi", rt=6, ra0=6, si=-1 & 0xFFFF),
+        encode("cmpi", bf=0, wide=1, ra=6, si=0),
+        encode("bc", bo=4, bi=2, bd=-9 & 0x3FFF),
+    ]
+    processor = oracle.make_processor(16 << 20)
+    processor.memory.write(0x1000, struct.pack(f">{len(words)}I", *words))
+    state = processor.state
+    state.msr, state.pc = MSR_SF, 0x1000
+    state.put("gpr", pages, 7)
+    state.put("gpr", 4096, 8)
+    executor = engine(processor)
+    executor.set_breakpoints(frozenset({0x1000 + 4 * len(words)}))
+    for _ in range(2000):
+        if executor.run(100) is not None:
+            break
+        # Now and then everything is forgotten; more often than the second level has generations' worth of tests.
+        if state.icount % 700 == 0:
+            processor.mmu.flush()
+    assert state.pc == 0x1000 + 4 * len(words)
+    # 0, 1 and 2 for each page.
+    assert state.get("gpr", 4) == 3 * pages
+
+
+def test_generations_of_the_second_level_come_round():
+    processor, engine = start([encode("lbz", rt=3, ra0=0, d=0x100), encode("b", li=-1 & 0xFF_FFFF)])
+    for number in range(layout.FAR_TLB_GENERATIONS + 3):
+        processor.memory.write(0x100, bytes([number & 0xFF]))
+        processor.mmu.flush()
+        engine.run(2)
+        assert processor.state.get("gpr", 3) == number & 0xFF
