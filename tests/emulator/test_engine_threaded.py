@@ -125,7 +125,7 @@ def test_more_pages_than_the_tlb_holds(engine):
     for _ in range(2000):
         if executor.run(100) is not None:
             break
-        # Now and then everything is forgotten; more often than the second level has generations' worth of tests.
+        # Now and then everything is forgotten.
         if state.icount % 700 == 0:
             processor.mmu.flush()
     assert state.pc == 0x1000 + 4 * len(words)
