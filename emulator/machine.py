@@ -35,6 +35,9 @@ from emulator.devices.uart16550 import Uart16550
 from emulator.engines import engine_named
 from emulator.memory import PAGE_SIZE, Memory, NoMemory
 
+#: Instructions' time that a debugger's step waits for an interrupt's handler to return: 5 ms.
+LONGEST_SERVICE = 500_000
+
 #: An engine is let go this far before a stop request is looked at.
 SLICE = 100_000
 
@@ -201,6 +204,33 @@ class Machine:
             # An IDLE exit with nothing done is a device that makes the guest wait: it gets its chance again.
             if exit_.kind is not ExitKind.IDLE:
                 return exit_
+
+    def serve_interrupt(self) -> Exit:
+        """If an asynchronous interrupt is due, take it and run until the guest is back where it was.
+
+        For a debugger that steps through a program and not through what interrupts it.  BUDGET when there is
+        nothing (more) to serve; another exit if the guest stops on the way, or is not back within
+        `LONGEST_SERVICE` (STOP_REQUEST; it may have gone on to another thread).
+        """
+        state, stack = self.state, INDEX["gpr"] + 1
+        at = state.pc, state.words[stack]
+        if not self._take_interrupt():
+            return Exit(ExitKind.BUDGET)
+        breakpoints = self.breakpoints
+        end = self.now + LONGEST_SERVICE
+        self.set_breakpoints(breakpoints | {at[0]})
+        try:
+            while (left := end - self.now) > 0:
+                exit_ = self.run(left, resume=True)
+                if exit_.kind is not ExitKind.BREAKPOINT:
+                    return exit_ if exit_.kind is not ExitKind.BUDGET else Exit(ExitKind.STOP_REQUEST)
+                if at == (state.pc, state.words[stack]):
+                    return Exit(ExitKind.BUDGET)
+                if state.pc in breakpoints:
+                    return exit_
+            return Exit(ExitKind.STOP_REQUEST)
+        finally:
+            self.set_breakpoints(breakpoints)
 
     def _take_interrupt(self) -> bool:
         """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in; say if so."""

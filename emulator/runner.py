@@ -12,26 +12,28 @@ for longer than it has time for is behind or ahead, depending on the engine; up 
 catches up by idling less, more is forgiven, and so is any lead.  With Pace.VIRTUAL idle time passes at
 once.
 
-Input cuts an idle guest's sleep short and is stamped with guest time (`journal`).  Nothing else does, so a
-journal played back by `replay` gives the same run.
+Input cuts an idle guest's sleep short and is stamped with guest time (`journal`).  Nothing else does, so
+`journal.replay` gives the same run.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
 import trio
 
-from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.exits import Exit, ExitKind, describe
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.devices.port import Port
+from emulator.journal import Input, apply
 from emulator.machine import Machine
+
+__all__ = ["FINAL", "MachineRunner", "Pace", "describe"]
 
 _log = logging.getLogger("emulator")
 
@@ -58,16 +60,6 @@ class Pace(Enum):
 
     HOST = "host"
     VIRTUAL = "virtual"
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """Something that came from outside at guest time `time`: bytes, or a peer that came or went."""
-
-    time: int
-    port: str
-    data: bytes = b""
-    connected: bool | None = None
 
 
 class _Line:
@@ -175,6 +167,9 @@ class MachineRunner:
         machine = self.machine
         exit_ = Exit(ExitKind.BUDGET)
         for _ in range(INLINE):
+            exit_ = machine.serve_interrupt()
+            if exit_.kind is not ExitKind.BUDGET:
+                return exit_
             passes, self._passes_breakpoint = self._passes_breakpoint, False
             exit_ = machine.step(resume=passes)
             if exit_.kind is not ExitKind.BUDGET:
@@ -324,6 +319,8 @@ class MachineRunner:
     def resume(self, *, steps: int | None = None, within: range | None = None) -> None:
         """Let a parked machine run, until something comes up or `steps` instructions are done.
 
+        Steps are the program's: an interrupt that comes before one is served first, out of sight.
+
         With `within` stepping also ends when pc leaves that range.  Steps that are done park the machine with
         a BUDGET exit.  A breakpoint where pc stands is hit at once.
         """
@@ -415,44 +412,6 @@ class MachineRunner:
             self._input_came = True
             name = "wire" if port is machine.wire else "console"
             come = Input(machine.now, name, data, connected)
-            _apply(machine, come)
+            apply(machine, come)
             self.journal(come)
         self._announce()
-
-
-def replay(machine: Machine, inputs: Iterable[Input], until: int) -> Exit:
-    """Run `machine` to guest time `until` with a journal's inputs, in virtual time; return why it ended.
-
-    The guest must not fill a port between two inputs: nobody drains it.
-    """
-    for each in inputs:
-        exit_ = machine.run_until(each.time)
-        if exit_.kind is not ExitKind.BUDGET:
-            return exit_
-        _apply(machine, each)
-    return machine.run_until(until)
-
-
-def _apply(machine: Machine, come: Input) -> None:
-    port = machine.wire if come.port == "wire" else machine.console
-    if come.connected is not None:
-        port.connected = come.connected
-        # What was on its way to the peer that left goes with it.
-        if not come.connected:
-            port.drain()
-    port.feed(come.data)
-
-
-def describe(exit_: Exit) -> str:
-    """Return an exit in words for people."""
-    match exit_.kind:
-        case ExitKind.SHUTDOWN:
-            return f"the guest shut down with code {exit_.detail}"
-        case ExitKind.CHECKSTOP:
-            return f"checkstop ({exit_.detail:#x})"
-        case ExitKind.WATCHPOINT:
-            return f"watchpoint at {exit_.detail:#x}"
-        case ExitKind.SIMULATOR_BREAK:
-            return "simulator breakpoint"
-        case kind:
-            return kind.name.lower().replace("_", " ")

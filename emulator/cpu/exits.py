@@ -40,3 +40,18 @@ class Leave(Exception):
         self.kind = kind
         self.detail = detail
         self.retry = retry
+
+
+def describe(exit_: Exit) -> str:
+    """Return an exit in words for people."""
+    match exit_.kind:
+        case ExitKind.SHUTDOWN:
+            return f"the guest shut down with code {exit_.detail}"
+        case ExitKind.CHECKSTOP:
+            return f"checkstop ({exit_.detail:#x})"
+        case ExitKind.WATCHPOINT:
+            return f"watchpoint at {exit_.detail:#x}"
+        case ExitKind.SIMULATOR_BREAK:
+            return "simulator breakpoint"
+        case kind:
+            return kind.name.lower().replace("_", " ")

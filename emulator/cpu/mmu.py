@@ -23,7 +23,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import (
@@ -36,6 +35,7 @@ from emulator.cpu.interrupts import (
     Vector,
 )
 from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR, CpuState
+from emulator.cpu.watch import DABR_LOAD, DABR_STORE, DABR_TRANSLATED, Access, Watch, dabr_watch
 from emulator.memory import Memory
 
 #: What a real address can be on a 970 (970 user's manual, 4.1): higher bits are ignored.
@@ -45,6 +45,8 @@ PAGE_MASK = (1 << 64) - 0x1000
 SLB_ENTRIES = 64
 #: Processors (PVR's upper half) that have one; older ones read a table in memory.  K42 facts E.4.
 SLB_PVRS = frozenset({0x35, 0x38, 0x39, 0x3C, 0x44, 0x45, 0x70})
+
+__all__ = ["Access", "Mmu", "Page", "Segment", "Watch"]
 
 # An SLB entry's first word, from slbmte's RB; and its second, from RS (Book III 2.01, 4.11.3.1).
 SLB_ESID = (1 << 64) - (1 << 28)
@@ -80,25 +82,11 @@ LARGE_PAGE_BITS = 24
 SMALL_PAGE_BITS = 12
 SEGMENT_BITS = 28
 
-# DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).  DABRX,
-# which narrows it to some states of the processor, is kept but not asked.
-DABR_TRANSLATED = 4
-DABR_STORE = 2
-DABR_LOAD = 1
-
 #: Translations kept at most: a guest's working set of 256 MB, some 10 MB of ours.
 MOST_KEPT = 1 << 16
 
 _SLB = INDEX["slb"]
 _MSR, _SDR1, _ASR, _PVR, _DABR = INDEX["msr"], INDEX["sdr1"], INDEX["asr"], INDEX["pvr"], INDEX["dabr"]
-
-
-class Access(IntEnum):
-    """What an address is translated for."""
-
-    FETCH = 0
-    LOAD = 1
-    STORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +119,6 @@ class Page:
     @property
     def is_secondary(self) -> bool:
         return bool(self.high & PTE_SECONDARY)
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Addresses [start, start + length) a debugger watches, for loads, stores or both."""
-
-    start: int
-    length: int
-    loads: bool
-    stores: bool
-
-    def matches(self, ea: int, size: int, access: Access) -> bool:
-        wanted = self.stores if access is Access.STORE else self.loads
-        return wanted and ea < self.start + self.length and self.start < ea + size
 
 
 class Mmu:
@@ -397,21 +371,17 @@ class Mmu:
     def _all_watches(self) -> tuple[Watch, ...]:
         dabr = self._words[_DABR]
         if dabr & (DABR_LOAD | DABR_STORE):
-            return (*self._watches, _dabr_watch(dabr))
+            return (*self._watches, dabr_watch(dabr))
         return self._watches
 
     def _check_watches(self, ea: int, size: int, access: Access) -> None:
         dabr = self._words[_DABR]
         translated = bool(self._words[_MSR] & MSR_DR)
-        if _dabr_watch(dabr).matches(ea, size, access) and bool(dabr & DABR_TRANSLATED) == translated:
+        if dabr_watch(dabr).matches(ea, size, access) and bool(dabr & DABR_TRANSLATED) == translated:
             raise _storage(ea, access, STORAGE_DABR_MATCH)
         for watch in self._watches:
             if watch.matches(ea, size, access):
                 raise Leave(ExitKind.WATCHPOINT, max(ea, watch.start), retry=True)
-
-
-def _dabr_watch(dabr: int) -> Watch:
-    return Watch(dabr & ~7, 8, bool(dabr & DABR_LOAD), bool(dabr & DABR_STORE))
 
 
 def _permits(pp: int, key: bool, access: Access) -> bool:

@@ -231,6 +231,36 @@ def test_watch_stops_before_the_access(engine: str, loads: bool, offset: int) ->
     assert emulated.memory.load(0x8000, 4) == (0 if loads else 0x1234)
 
 
+def test_a_debugger_steps_past_an_interrupt(engine: str) -> None:
+    emulated = machine(engine, ADD_ONE, ADD_ONE, BACK, msr=MSR_EE)
+    # The handler: mfdec r9; addis r9,r9,1; mtdec r9; rfid.
+    handler = (0x7D36_02A6, 0x3D29_0001, 0x7D36_03A6, RFID)
+    emulated.write_memory(0x900, b"".join(word.to_bytes(4, "big") for word in handler))
+    emulated.timers.set_decrementer(0xFFFF_FFFF)
+    assert emulated.serve_interrupt().kind is ExitKind.BUDGET
+    assert (emulated.state.pc, emulated.state.icount) == (START, 4)
+    assert emulated.serve_interrupt().kind is ExitKind.BUDGET
+    assert emulated.step().kind is ExitKind.BUDGET
+    assert (emulated.state.pc, emulated.state.icount) == (START + 4, 5)
+
+
+def test_a_breakpoint_in_the_handler_is_not_stepped_past(engine: str) -> None:
+    emulated = machine(engine, ADD_ONE, BACK, msr=MSR_EE)
+    emulated.timers.set_decrementer(0xFFFF_FFFF)
+    emulated.set_breakpoints([0x904])
+    assert emulated.serve_interrupt().kind is ExitKind.BREAKPOINT
+    assert emulated.state.pc == 0x904
+    assert emulated.breakpoints == {0x904}
+
+
+def test_a_handler_that_does_not_return_ends_the_step(engine: str) -> None:
+    emulated = machine(engine, ADD_ONE, BACK, msr=MSR_EE)
+    emulated.write_memory(0x900, 0x6000_0000.to_bytes(4, "big") + 0x4BFF_FFFC.to_bytes(4, "big"))
+    emulated.timers.set_decrementer(0xFFFF_FFFF)
+    assert emulated.serve_interrupt().kind is ExitKind.STOP_REQUEST
+    assert emulated.state.pc in (0x900, 0x904)
+
+
 def test_stop_request_ends_a_run(engine: str) -> None:
     emulated = machine(engine, ADD_ONE, BACK)
     emulated.request_stop()

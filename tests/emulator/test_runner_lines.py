@@ -16,8 +16,9 @@ from emulator.cpu.state import INDEX
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.devices.uart16550 import LONGEST_SLEEP
 from emulator.guests import MINI
+from emulator.journal import Input, replay
 from emulator.machine import Machine
-from emulator.runner import FORGIVEN_LAG, Input, MachineRunner, Pace, replay
+from emulator.runner import FORGIVEN_LAG, MachineRunner, Pace
 from thinwire.mux import Mux
 
 
