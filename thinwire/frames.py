@@ -147,6 +147,9 @@ def decode_one(data: bytes) -> Event | None:
     return events[0] if events else None
 
 
+_MERGED = 2048
+"""Longer payloads are handed on one by one: joining them would cost more than it saves."""
+
 _LENGTH = rb"(?:[ -#][ -_][ -_]|\$  )"
 _CHANNEL = rb"[ -~]"
 _FORMS = (
@@ -194,11 +197,21 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the line; return what they completed."""
-        if self._tail:
-            data = self._tail + data
-            if self._lapsed_at >= 0:
-                return self._resume(data)
-        return self._decode(data)
+        tail = self._tail
+        if not tail:
+            return self._decode(data)
+        if self._lapsed_at >= 0:
+            return self._resume(tail + data)
+        parsed = _parse(tail[:HEADER_LENGTH])
+        missing = HEADER_LENGTH + parsed[2] - len(tail) if parsed else 0
+        if 0 < missing < len(data) and not self._over:
+            # Only the frame that was cut is put together; copying the rest as well would cost more than
+            # decoding.
+            events = self._decode(tail + data[:missing])
+            if self._tail or self._over:
+                return events + self.feed(data[missing:])
+            return events + self._decode(data, missing)
+        return self._decode(tail + data)
 
     def lapse(self) -> None:
         """The line fell silent in the middle of a frame: if a whole header comes next, believe it.
@@ -234,11 +247,13 @@ class Decoder:
         self._lapsed_at = -1
         return self._decode(data)
 
-    def _decode(self, data: bytes) -> list[Event]:
+    def _decode(self, data: bytes, at: int = 0) -> list[Event]:
+        """The events in `data` from `at` on; keeps what is unfinished."""
         if self._over:
-            return [Stray(data)] if data else []
+            self._tail = b""
+            return [Stray(data[at:])] if at < len(data) else []
         events: list[Event] = []
-        at, end = 0, len(data)
+        end = len(data)
         while at < end:
             parsed = _parse(data[at : at + HEADER_LENGTH])
             if parsed is None:
@@ -279,7 +294,7 @@ class Decoder:
     def _run(self, data: bytes, at: int, stop: int, end: int) -> tuple[int, bytes]:
         """The payloads of the unanswered writes from `at` on that share one header, and where they stop."""
         payload = data[at + HEADER_LENGTH : stop]
-        if not self._merge or stop == end:
+        if not self._merge or stop == end or len(payload) > _MERGED:
             return stop, payload
         head, size = data[at : at + HEADER_LENGTH], stop - at
         parts = [payload]

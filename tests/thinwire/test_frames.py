@@ -110,6 +110,7 @@ def test_every_split_gives_the_same_requests(requests: list[Request], cuts: list
 @given(st.lists(noise | live_requests.map(encode)).map(b"".join), st.lists(st.integers(0, 10**6)))
 @example(b"#$ !!", [1])
 @example(b"A0#A", [])
+@example(b'S  #!9x0  "a!    ', [6])
 def test_garbage_splits_alike_and_loses_nothing(data: bytes, cuts: list[int]) -> None:
     whole, pieces = Decoder(), Decoder()
     expected = whole.feed(data)
