@@ -41,6 +41,8 @@ LONGEST_SERVICE = 500_000
 #: An engine is let go this far before a stop request is looked at.
 SLICE = 100_000
 
+#: Stops into the simulator's debugger (K42 facts D.2).
+SIMULATOR_BREAK_WORD = 0x7C00_07CE
 _RFID = 0x4C00_0024
 #: Primary opcodes of branches; 19 is shared (bclr 16, bcctr 528).
 _BRANCHES = frozenset({16, 18})
@@ -288,6 +290,11 @@ class Machine:
         except Interrupt:
             return 0
         return self.memory.load(real, 4) if self.memory.is_ram(real, 4) else 0
+
+    def pass_simulator_break(self) -> None:
+        """Move pc past a simulator breakpoint, if it still stands on one: the debugger has seen it."""
+        if self.next_word() == SIMULATOR_BREAK_WORD:
+            self.state.pc += 4
 
     def set_registers(self, values: Mapping[str, int]) -> None:
         """Set registers by name (cpu/registers), and forget what translation has derived from them."""

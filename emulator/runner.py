@@ -53,6 +53,8 @@ EVENTS_AT_A_TIME = 16
 READ_SIZE = 16384
 
 FINAL = frozenset({ExitKind.SHUTDOWN, ExitKind.CHECKSTOP})
+#: Stops that nobody has asked for, so that somebody should hear of them.
+_UNASKED = frozenset({ExitKind.SIMULATOR_BREAK, ExitKind.CHECKSTOP})
 
 
 class Pace(Enum):
@@ -282,7 +284,8 @@ class MachineRunner:
     def _park(self, exit_: Exit) -> None:
         self.parked = exit_
         self._halting = False
-        _log.info("machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
+        level = logging.WARNING if exit_.kind in _UNASKED else logging.INFO
+        _log.log(level, "machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
         self._announce()
 
     @property
@@ -326,6 +329,8 @@ class MachineRunner:
         """
         if self.parked is None:
             return
+        if self.parked.kind is ExitKind.SIMULATOR_BREAK:
+            self.machine.pass_simulator_break()
         self.parked = None
         self._halting = False
         self._steps = None if steps is None and within is None else _Steps(steps, within)

@@ -193,6 +193,24 @@ def test_end_of_the_guest_is_visible() -> None:
     trio.run(main)
 
 
+def test_simulator_breakpoint_is_passed_once_it_was_seen(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        program = load_raw_words(0x7C0007CE, 0x7C0007CE, 0x48000000)
+        config = MachineConfig(MachineKind.MAMBO, memory=1 << 20)
+        runner = MachineRunner(Machine(config, program))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            for pc in (0, 4):
+                assert (await runner.wait_parked()).kind is ExitKind.SIMULATOR_BREAK
+                assert runner.machine.state.pc == pc
+                runner.resume()
+            await until(lambda: runner.is_idle)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert "simulator breakpoint at pc 0x4" in caplog.text
+
+
 def test_lines_come_and_go_one_at_a_time() -> None:
     async def main() -> None:
         runner = MachineRunner(new_machine(MachineKind.MAMBO))
