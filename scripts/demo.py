@@ -74,7 +74,8 @@ async def boot(console: Console) -> None:
 async def attach_through_the_bridge(gdb: Gdb, console: Console) -> None:
     title("`trap` on the console enters the kernel's own debugger stub; gdb attaches over channel 1")
     await console.type("trap\r")
-    show("console", await console.expect("GDB got trap"))
+    await console.expect("GDB got trap")
+    show("console", "GDB got trap" + await console.expect("its port.") + "its port.")
     said = await gdb_command(gdb, f"target remote {LOOPBACK}:{gdb_port(gdb)}")
     expect("warning" not in said.lower() and "Remote failure" not in said, "gdb connects without a warning")
 
@@ -113,9 +114,11 @@ async def change_a_variable(gdb: Gdb, console: Console) -> None:
     report(await gdb.wait_stop())
     await gdb_command(gdb, 'set variable prompt = "changed> "')
     await gdb.start("continue")
-    show("console", await console.expect("changed> "))
-    expect(True, "the kernel prompts with the text gdb wrote")
     console.prompt = "changed> "
+    await console.expect(console.prompt)
+    answer = await console.ask("echo hello")
+    show("console", f"changed> echo hello\n{answer}\nchanged>")
+    expect(answer == "hello", "the kernel prompts with the text gdb wrote")
     await console.type("trap\r")
     report(await gdb.wait_stop())
     await gdb_command(gdb, "detach")
