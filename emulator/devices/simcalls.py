@@ -28,6 +28,9 @@ _log = logging.getLogger("emulator")
 
 _R3 = INDEX["gpr"] + 3
 
+#: Enters RTAS emulation; r3 is a pointer then, not a code (K42 facts D.2).
+RTAS_WORD = 0x7C00_07CA
+
 #: Guest time that a read of the empty wire costs, and the longest sleep before a blocked write: 1 ms.
 EMPTY_READ_TIME = INSTRUCTIONS_PER_SECOND // 1000
 #: Longest piece that codes 61 and 62 move (K42 facts D.3).
@@ -69,7 +72,8 @@ class SimulatorCalls:
         """Carry out the call whose code is in r3.  Raises Leave where the run ends with it."""
         words = processor.state.words
         code, *arguments = words[_R3 : _R3 + 4]
-        function = self._codes.get(code)
+        # RTAS emulation has no functions here: it answers like a code nobody knows.
+        function = None if word == RTAS_WORD else self._codes.get(code)
         if function is None:
             result = FAILED
             if code not in self._unknown and len(self._unknown) < 1000:

@@ -264,6 +264,11 @@ def test_unknown_code_fails_and_says_so_once(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_rtas_is_not_there() -> None:
+    machine = simulator(0x7C00_07CA)
+    assert call(machine, 68, 1) == -1
+
+
 def test_exit_and_idle_end_the_run() -> None:
     machine = simulator()
     machine.set_registers({"r3": 126})
