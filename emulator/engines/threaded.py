@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
 from emulator.cpu.mmu import Access
@@ -29,7 +30,7 @@ from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
 from emulator.engines.llvm_source import handler_name, is_direct_branch
 from emulator.engines.run import run
 from emulator.isa import storage
-from emulator.isa.decode import Decoded, decode
+from emulator.isa.decode import Decoded, Form, decode
 from emulator.isa.values import Helper
 
 _PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
@@ -57,8 +58,7 @@ class CodePage:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """What a word becomes in a record, wherever it lies; `near_handler` only for a direct branch."""
 
     handler: int
@@ -81,6 +81,7 @@ class ThreadedEngine:
         self._stop_handler = common.addresses["h_stop"]
         self._page_end_handler = common.addresses["h_page_end"]
         self._enter = _ENTER(common.enter)
+        self._handlers: dict[Form, tuple[int, int, bool]] = {}
         self._helpers: dict[int, Helper] = {}
         self._groups: set[native.Group] = set()
         self._prepared: tuple[dict[int, Prepared], dict[int, Prepared]] = ({}, {})
@@ -268,8 +269,8 @@ class ThreadedEngine:
     ) -> None:
         """Decode up to `count` records from `first` on, until a jump or one already decoded."""
         words, prepared = code.words, self._prepared[code.is64]
-        load = self._processor.memory.load
-        for index in range(first, min(first + count, RECORDS_PER_PAGE)):
+        last = min(first + count, RECORDS_PER_PAGE)
+        for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
             at = _WORDS_PER_RECORD * index
             if words[at] != self._decode_handler and index != first:
                 return
@@ -277,7 +278,6 @@ class ThreadedEngine:
             if pc in self._breakpoints and not ignore_breakpoints:
                 words[at] = self._breakpoint_handler
                 continue
-            word = load(code.real + 4 * index, 4)
             entry = prepared.get(word)
             if entry is None:
                 entry = prepared[word] = self._prepare(decode(word, code.is64))
@@ -289,6 +289,15 @@ class ThreadedEngine:
                 words[at] = entry.handler
             if entry.ends_line:
                 return
+
+    def _code_words(self, real: int, count: int) -> Iterable[int]:
+        """Return `count` instruction words at real address `real`."""
+        memory = self._processor.memory
+        if not memory.is_ram(real, 4 * count):
+            return (memory.load(real + 4 * n, 4) for n in range(count))
+        words = array("I", memory.read(real, 4 * count))
+        words.byteswap()
+        return words
 
     def _place_branch(self, code: CodePage, at: int, pc: int, entry: Prepared) -> None:
         """Write a direct branch: to a record if it stays in the page, else to an address."""
@@ -302,25 +311,27 @@ class ThreadedEngine:
             code.words[at] = entry.handler
 
     def _prepare(self, decoded: Decoded) -> Prepared:
-        form = decoded.form
+        handler, near, ends_line = self._handler(decoded.form)
+        slots = 0
+        for value in reversed(decoded.slots):
+            slots = slots << 16 | value
+        return Prepared(handler, decoded.immediate, slots, near, decoded.is_relative, ends_line)
+
+    def _handler(self, form: Form) -> tuple[int, int, bool]:
+        """Return the addresses of a form's handler and near handler, and whether it ends a line."""
+        known = self._handlers.get(form)
+        if known is not None:
+            return known
         group = native.group_of(form)
         handlers = native.handlers(group)
         if group not in self._groups:
             self._groups.add(group)
             self._helpers.update(handlers.helpers)
-        slots = 0
-        for number, value in enumerate(decoded.slots):
-            slots |= value << 16 * number
         near = handlers.addresses[handler_name(form, is_near=True)] if is_direct_branch(form) else 0
         name = form.instruction.name
-        return Prepared(
-            handlers.addresses[handler_name(form)],
-            decoded.immediate,
-            slots,
-            near,
-            decoded.is_relative,
-            name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100),
-        )
+        ends_line = name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100)
+        found = self._handlers[form] = (handlers.addresses[handler_name(form)], near, ends_line)
+        return found
 
     # Callbacks.  None of them lets an exception into native code.
 

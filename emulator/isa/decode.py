@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emulator.cpu.interrupts import illegal
 from emulator.isa.operands import KINDS, MAX_SLOTS, Role
@@ -77,9 +77,9 @@ class Instruction:
         return word
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Form:
-    """An instruction with everything known that selects code."""
+    """An instruction with everything known that selects code.  There is one object for each form."""
 
     instruction: Instruction
     known: tuple[int, ...]
@@ -93,8 +93,7 @@ class Form:
         return "_".join(parts if self.is64 else [*parts, "mode32"])
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A form and the numbers of one particular word."""
 
     form: Form
@@ -171,6 +170,8 @@ def _check_parameters(
         raise PatternError(f"{name}: no kind for {sorted(unknown)}")
     if not has_function and (missing := set(parameters) - set(fields)):
         raise PatternError(f"{name}: no field {sorted(missing)}")
+    if not has_function and any(len(fields[p]) > 1 for p in parameters):
+        raise PatternError(f"{name}: a field in two parts needs a function to join it")
     roles = [KINDS[p].role for p in parameters]
     if sum(r in (Role.PLACE, Role.SMALL) for r in roles) > MAX_SLOTS:
         raise PatternError(f"{name}: more than {MAX_SLOTS} slots")
@@ -238,30 +239,44 @@ def find(word: int) -> Instruction:
 def decode(word: int, is64: bool = True) -> Decoded:
     """Decode a 32-bit word in 64- or 32-bit mode."""
     row = find(word)
-    numbers = {name: row.field(name, word) for name in row.fields}
+    given: dict[str, int] = {}
     if row.operands is not None:
-        numbers |= row.operands(*(numbers[name] for name in row.operand_fields))
+        given = row.operands(*[row.field(name, word) for name in row.operand_fields])
     known: list[int] = []
     slots: list[int] = []
     immediate = 0
-    for name in row.parameters:
-        kind = KINDS[name]
-        number = kind.finish(numbers[name])
-        match kind.role:
+    for name, role, shift, mask, finish in _plan(row):
+        number = given.get(name, word >> shift & mask)
+        match role:
+            case Role.PLACE | Role.SMALL:
+                slots.append(finish(number))
             case Role.KNOWN:
                 known.append(number)
-            case Role.PLACE | Role.SMALL:
-                slots.append(number)
             case _:
-                immediate = number
-    return Decoded(_form(row, tuple(known), is64), tuple(slots), immediate, numbers.get("aa") == 0)
+                immediate = finish(number)
+    is_relative = "aa" in row.fields and not word & 2
+    return Decoded(_form(row, tuple(known), is64), tuple(slots), immediate, is_relative)
+
+
+@cache
+def _plan(row: Instruction) -> tuple[tuple[str, Role, int, int, Callable[[int], int]], ...]:
+    """Return what `decode` does for each parameter: its name and role, its field, what its number becomes."""
+    steps = []
+    for name in row.parameters:
+        parts = row.fields.get(name, ((0, 0),))
+        kind = KINDS[name]
+        # A field in two parts always goes through an operands function.
+        shift, width = parts[0]
+        steps.append((name, kind.role, shift, (1 << width) - 1, kind.finish))
+    return tuple(steps)
 
 
 @cache
 def _form(row: Instruction, known: tuple[int, ...], is64: bool) -> Form:
-    if not is64 and not trace(Form(row, known, is64)).is_mode_sensitive:
-        is64 = True
-    return Form(row, known, is64)
+    form = Form(row, known, is64)
+    if not is64 and not trace(form).is_mode_sensitive:
+        return _form(row, known, True)
+    return form
 
 
 def forms(row: Instruction, is64: bool) -> list[Form]:
