@@ -27,6 +27,9 @@ from emulator.isa.decode import Form, decode
 PAGE = 4096
 STEPS_PER_PAGE = PAGE // 4
 
+#: Code pages kept before all are dropped.
+MAX_CODE_PAGES = 256
+
 _PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
 
 #: The steps of one code page, in word order; None: not decoded yet.
@@ -131,6 +134,9 @@ class ReferenceEngine:
         key = (pc & -PAGE, real, is64)
         steps = self._code.get(key)
         if steps is None:
+            if len(self._code) >= MAX_CODE_PAGES:
+                for kept in (self._code, self._keys_of_real, self._fetches):
+                    kept.clear()
             steps = self._code[key] = [None] * STEPS_PER_PAGE
             self._keys_of_real.setdefault(real, []).append(steps)
         self._fetches[pc >> 12] = steps

@@ -43,6 +43,8 @@ _ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 5)
 
 #: Code pages kept before all are dropped: 33 MB of records.
 MAX_CODE_PAGES = 1024
+#: Different instruction words whose decoding is kept.
+MAX_PREPARED = 1 << 16
 #: After one of these nothing follows in line.
 _ENDS_LINE = frozenset({"b", "rfid", "illegal"})
 
@@ -280,6 +282,8 @@ class ThreadedEngine:
                 continue
             entry = prepared.get(word)
             if entry is None:
+                if len(prepared) >= MAX_PREPARED:
+                    prepared.clear()
                 entry = prepared[word] = self._prepare(decode(word, code.is64))
             words[at + 2] = entry.slots
             if entry.near_handler:
