@@ -105,11 +105,14 @@ def choose(
 ) -> Options:
     """The options that were given; the keywords are the defaults of the command."""
     first, second = speeds
+    chosen = Protocol(arguments.protocol) if arguments.protocol else protocol
+    if chosen is Protocol.V1:
+        first = second  # there is no handshake after which to change
     if arguments.fixed_speed:
         first = second = arguments.fixed_speed
     return Options(
         rules=Rules(
-            protocol=Protocol(arguments.protocol) if arguments.protocol else protocol,
+            protocol=chosen,
             assume_framed=arguments.assume_framed,
             lossy_nibbles=arguments.bug_compatible,
             output_limit=arguments.buffer,
