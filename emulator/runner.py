@@ -37,8 +37,11 @@ __all__ = ["FINAL", "MachineRunner", "Pace", "describe"]
 
 _log = logging.getLogger("emulator")
 
-#: Instructions that run in trio's thread before the worker is asked, and per step of the debugger.
+#: Instructions that run in trio's thread before the worker is asked: so many at least, and so many at
+#: most if the engine does them in a fraction of a millisecond; also how many steps the debugger takes at
+#: a time.
 INLINE = 1000
+LARGEST_INLINE = 20_000
 #: How long a slice in the worker should take, seconds: what a line or the debugger may have to wait.
 SLICE_TIME = 0.005
 SMALLEST_SLICE = 1000
@@ -184,11 +187,12 @@ class MachineRunner:
         machine = self.machine
         passes, self._passes_breakpoint = self._passes_breakpoint, False
         self._input_came = False
-        exit_ = machine.run(INLINE, resume=passes)
+        inline = min(max(INLINE, self._budget // 16), LARGEST_INLINE)
+        exit_ = machine.run(inline, resume=passes)
         for _ in range(EVENTS_AT_A_TIME):
             if exit_.kind is not ExitKind.IDLE or not self._passes_idle_time_at_once(exit_):
                 break
-            exit_ = machine.run(INLINE)
+            exit_ = machine.run(inline)
         if exit_.kind is not ExitKind.BUDGET:
             return exit_
         begun = time.perf_counter()
