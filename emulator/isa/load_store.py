@@ -490,8 +490,12 @@ def _touch(processor: Processor, ea: int) -> int:
 
 def _dcbz(processor: Processor, ea: int, size: int) -> int:
     ea &= -size
+    real, memory = processor.mmu.translate(ea, Access.STORE, size), processor.memory
+    if memory.is_ram(real, size):
+        memory.bytes[real : real + size] = bytes(size)
+        return 0
     for offset in range(0, size, 8):
-        storage.store(processor, ea + offset, 8, 0)
+        memory.store(real + offset, 8, 0)
     return 0
 
 
