@@ -43,10 +43,12 @@ class MemoryCache:
         return (starts[0], starts[-1] + LINE - starts[0]) if starts else (addr, 0)
 
     def fill(self, start: int, data: bytes) -> None:
-        """Remember `data` at `start`, a line's beginning."""
+        """Remember `data` at `start`, a line's beginning; what was known before may be forgotten, but none of
+        `data`, which is less than MAX_LINES.
+        """
+        if len(self._lines) + len(data) // LINE > MAX_LINES:
+            self._lines.clear()
         for offset in range(0, len(data) - LINE + 1, LINE):
-            if len(self._lines) >= MAX_LINES:
-                self._lines.clear()
             self._lines[start + offset] = data[offset : offset + LINE]
 
     def write(self, addr: int, data: bytes) -> None:

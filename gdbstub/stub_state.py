@@ -167,15 +167,13 @@ class StubState:
 
     async def _read_piece(self, addr: int, length: int) -> bytes:
         """Read within one page, whole lines where that works."""
-        known = self._cache.lookup(addr, length)
-        if known is None:
+        # Twice where filling makes room in the cache by forgetting another part of this piece.
+        while (known := self._cache.lookup(addr, length)) is None:
             try:
                 start, size = self._cache.missing(addr, length)
                 self._cache.fill(start, await self._read_raw(start, size))
             except MemoryFault:
                 return await self._read_what_is_there(addr, length)
-            known = self._cache.lookup(addr, length)
-        assert known is not None
         return known
 
     async def _read_what_is_there(self, addr: int, length: int) -> bytes:
