@@ -62,6 +62,7 @@ class Description:
     numbers: Mapping[str, int] = field(init=False)
     by_number: Mapping[int, Register] = field(init=False)
     offsets: Mapping[str, int] = field(init=False)
+    spans: Mapping[str, slice] = field(init=False)
     g_size: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,16 +74,19 @@ class Description:
         if [r.in_g for r in ordered] != sorted((r.in_g for r in ordered), reverse=True):
             raise ValueError(f"{self.architecture}: a register outside the g block precedes one inside it")
         offsets: dict[str, int] = {}
+        spans: dict[str, slice] = {}
         position = 0
         for register in ordered:
             if register.in_g:
                 offsets[register.name] = position
+                spans[register.name] = slice(position, position + register.size)
                 position += register.size
         set_ = object.__setattr__
         set_(self, "registers", tuple(ordered))
         set_(self, "numbers", numbers)
         set_(self, "by_number", by_number)
         set_(self, "offsets", offsets)
+        set_(self, "spans", spans)
         set_(self, "g_size", position)
 
     def register(self, name: str) -> Register:
@@ -91,18 +95,17 @@ class Description:
 
     def span(self, name: str) -> slice:
         """Return where `name` lies in the `g` block.  Raises KeyError if it is not in it."""
-        start = self.offsets[name]
-        return slice(start, start + self.register(name).size)
+        return self.spans[name]
 
     def value(self, block: bytes, name: str) -> int:
         """Return register `name` out of a `g` block, as an unsigned number."""
-        return int.from_bytes(block[self.span(name)], self.byte_order)
+        return int.from_bytes(block[self.spans[name]], self.byte_order)
 
     def replace(self, block: bytes, values: Mapping[str, int]) -> bytes:
         """Return `block` with the named registers changed; values are taken modulo the register's width."""
         changed = bytearray(block)
         for name, value in values.items():
-            changed[self.span(name)] = self.encode(name, value)
+            changed[self.spans[name]] = self.encode(name, value)
         return bytes(changed)
 
     def encode(self, name: str, value: int) -> bytes:
@@ -116,11 +119,21 @@ class Description:
 
     def pack(self, values: Mapping[str, int]) -> bytes:
         """Return the `g` block holding `values`; registers not named are zero."""
-        return self.replace(bytes(self.g_size), values)
+        # Once for every stop: as short as it can be.
+        order = self.byte_order
+        return b"".join(
+            [
+                (values.get(name, 0) & ((1 << 8 * (span.stop - span.start)) - 1)).to_bytes(
+                    span.stop - span.start, order
+                )
+                for name, span in self.spans.items()
+            ]
+        )
 
     def unpack(self, block: bytes) -> dict[str, int]:
         """Return every register of a `g` block by name."""
-        return {name: self.value(block, name) for name in self.offsets}
+        order = self.byte_order
+        return {name: int.from_bytes(block[span], order) for name, span in self.spans.items()}
 
     def xml(self) -> str:
         """Return the target description document (GDB manual, "Target Description Format")."""

@@ -125,6 +125,8 @@ class _Client:
             self._session.close()
 
     async def _flush(self) -> None:
+        if not self._session.has_outgoing:
+            return
         # A cancelled send must not cut a packet in two, and two senders must not mix theirs.
         with trio.CancelScope(shield=True):
             async with self._sending:

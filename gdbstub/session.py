@@ -148,6 +148,11 @@ class Session:
         self.state = State.CLOSED
         self._requests.clear()
 
+    @property
+    def has_outgoing(self) -> bool:
+        """True when there are bytes to send."""
+        return bool(self._outgoing)
+
     def take_outgoing(self) -> bytes:
         """Return and forget the bytes to send."""
         data = b"".join(self._outgoing)

@@ -1,17 +1,21 @@
 """The packet log, which is also the format of recorded sessions: one line for each packet.
 
-    -> $m100,4#5a          from the debugger to the stub
+    -> $m100,4#5a<TAB>; ReadMemory addr=100 length=4        from the debugger to the stub
     <- +
-    <- $60000000#86        from the stub to the debugger
+    <- $60000000#86                                         from the stub to the debugger
 
-Bytes that are not printable ASCII are written `\\xNN`, a backslash is doubled.  A packet that arrives in
-pieces is one line: `split` gives back what is unfinished.
+What follows a tab is for people: a packet to a stub is explained by its name in `commands` and its arguments
+in hex. Bytes that are not printable ASCII are written `\\xNN`, a backslash is doubled.  A packet that
+arrives in pieces is one line: `split` gives back what is unfinished.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
+
+from gdbstub import commands
 
 TO_STUB = "->"
 FROM_STUB = "<-"
@@ -21,10 +25,13 @@ log = logging.getLogger("gdbstub.packet")
 # One acknowledgement or interrupt, one packet, or a stretch of other bytes.
 _TOKEN = re.compile(rb"[+\-\x03]|[$%][^#]*#..|[^$%+\-\x03]+", re.DOTALL)
 
-_LINE = re.compile(r"(?:\S+ )?(->|<-) (.*)")
+_LINE = re.compile(r"(?:\S+ )*?(->|<-) ([^\t]*)(?:\t.*)?")
 
 # A packet that does not end is shown in pieces of this size.
 MAX_LINE = 1 << 20
+
+# Of an argument that is data, this much is explained.
+MAX_SHOWN = 60
 
 
 def split(data: bytes) -> tuple[list[bytes], bytes]:
@@ -58,6 +65,21 @@ def parse_line(line: str) -> tuple[str, bytes] | None:
     return (found[1], unescape(found[2])) if found else None
 
 
+def explain(token: bytes) -> str:
+    """Return what a packet to a stub means, for the end of its line; nothing where that is plain."""
+    if token[:1] != b"$":
+        return ""
+    command = commands.parse(token[1:-3])
+    if isinstance(command, commands.Unknown):
+        return ""
+    parts = [type(command).__name__]
+    for field in dataclasses.fields(command):
+        value = getattr(command, field.name)
+        shown = f"{value:x}" if isinstance(value, int) else repr(value)[:MAX_SHOWN]
+        parts.append(f"{field.name}={shown}")
+    return "\t; " + " ".join(parts)
+
+
 class Transcript:
     """Logs one connection's traffic, if anybody listens to the logger `gdbstub.packet`."""
 
@@ -71,4 +93,5 @@ class Transcript:
             return
         tokens, self._unfinished[direction] = split(self._unfinished[direction] + data)
         for token in tokens:
-            log.debug("%s %s %s", self._name, direction, escape(token))
+            meaning = explain(token) if direction == TO_STUB else ""
+            log.debug("%s %s %s%s", self._name, direction, escape(token), meaning)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdbstub.packet import frame
-from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript, escape, parse_line, split, unescape
+from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript, escape, explain, parse_line, split, unescape
 
 
 @given(st.binary(max_size=50))
@@ -15,6 +15,7 @@ def test_escapes_are_undone(raw: bytes) -> None:
     assert unescape(escape(raw)) == raw
     assert escape(raw).isascii() and escape(raw).isprintable()
     assert parse_line(f"127.0.0.1:1 -> {escape(raw)}\n") == (TO_STUB, raw)
+    assert parse_line(f"12:00:00.123 gdb -> {escape(raw)}\t; {explain(raw)}\n") == (TO_STUB, raw)
 
 
 @given(
@@ -37,7 +38,7 @@ def test_a_packet_in_pieces_is_one_line(caplog: pytest.LogCaptureFixture) -> Non
         transcript.note(FROM_STUB, b"$\\\xff#5b")
     assert caplog.messages == [
         "gdb -> +",
-        "gdb -> $m100,4#5a",
+        "gdb -> $m100,4#5a\t; ReadMemory addr=100 length=4",
         "gdb -> \\x03",
         "gdb <- $\\\\\\xff#5b",
     ]
