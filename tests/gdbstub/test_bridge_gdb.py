@@ -12,6 +12,7 @@ from mini_machine import M64
 
 from gdbstub.bridge import bridge
 from gdbstub.client import Surroundings
+from gdbstub.packet import frame
 from gdbstub.quirks import K42
 
 
@@ -177,6 +178,37 @@ def test_a_breakpoint_in_a_precious_function_is_an_error_that_names_it() -> None
 
     with_bridge(stub, use, Surroundings(describe=lambda addr: f"strlen+{addr - fib}"))
     assert "Cannot insert breakpoint 1" in output, output
+    assert_quiet(stub)
+
+
+def test_the_kernels_exit_is_reported() -> None:
+    output = debug(stopped_stub(), ["set var running = 0", "continue"])
+    assert "Program terminated with signal SIGKILL" in output, output
+
+
+def test_control_c_that_cannot_work_says_so_and_the_session_goes_on() -> None:
+    stub = stopped_stub()
+    heard = b""
+
+    async def use(port: int) -> None:
+        nonlocal heard
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        for body in (b"QStartNoAckMode", b"c"):
+            await stream.send_all(frame(body))
+        while not stub.is_running or stub.stops == 0:
+            await trio.lowlevel.checkpoint()
+        await stream.send_all(b"\x03")
+        while b"$O" not in heard:
+            heard += await stream.receive_some()
+        stub.press_key()
+        while b"$T05" not in heard:
+            heard += await stream.receive_some()
+        await stream.send_all(frame(b"qC"))
+        assert bytes(await stream.receive_some()) == frame(b"QC1")
+        await stream.aclose()
+
+    with_bridge(stub, use)
+    assert b"enter its debugger from the console".hex().encode() in heard
     assert_quiet(stub)
 
 
