@@ -20,7 +20,6 @@ The IR holds no absolute address: everything hangs off `s`, so one compiled obje
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -29,33 +28,15 @@ from emulator.engines import layout
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Slot, Value, Word
 
-_SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base"
+SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base"
 #: A page-crossing access shows in the page of its last byte.
-_PAGE_MASK = -layout.PAGE
+PAGE_MASK = -layout.PAGE
 _RECORD_SHIFT = layout.RECORD_SIZE.bit_length() - 1
 #: How many values a helper can get.
 MAX_ARGUMENTS = 5
 
 _BINARY = {"add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "udiv", "sdiv"}
 _COMPARE = {"eq", "ne", "ult", "slt"}
-
-PRELUDE = f"""\
-declare i64 @llvm.fshl.i64(i64, i64, i64)
-declare i64 @llvm.ctlz.i64(i64, i1)
-declare double @llvm.fma.f64(double, double, double)
-declare double @llvm.sqrt.f64(double)
-declare i64 @llvm.fptosi.sat.i64.f64(double)
-declare i16 @llvm.bswap.i16(i16)
-declare i32 @llvm.bswap.i32(i32)
-declare i64 @llvm.bswap.i64(i64)
-!0 = !{{!"branch_weights", i32 10000, i32 1}}
-!1 = !{{!"branch_weights", i32 1, i32 10000}}
-
-define void @enter({_SIGNATURE}) {{
-  call preserve_nonecc void @h_near_end({_SIGNATURE})
-  ret void
-}}
-"""
 
 
 def helper_name(helper: Helper) -> str:
@@ -68,138 +49,8 @@ def helper_number(name: str) -> int:
     return int.from_bytes(sha256(name.encode()).digest()[:7], "big")
 
 
-def print_module(forms: Iterable[Form], helpers: set[str]) -> str:
-    """Return the IR of a module with a handler for each of `forms`, and near ones of direct branches.
-
-    The names of the helpers it calls are added to `helpers`.
-    """
-    parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
-    for form in forms:
-        for is_near in (False, True) if is_direct_branch(form) else (False,):
-            printer = _Printer(helpers, is_near)
-            parts.append(printer.handler(handler_name(form, is_near), form))
-    return "\n".join(parts)
-
-
-def handler_name(form: Form, is_near: bool = False) -> str:
-    """Return the symbol of a form's handler; `is_near`: of a branch within its own page."""
-    return f"h_{form.name}{'_near' if is_near else ''}"
-
-
-def is_direct_branch(form: Form) -> bool:
-    """Tell whether the record of `form` holds a branch target."""
-    return form.instruction.name in ("b", "bc")
-
-
-def _common_handlers() -> list[str]:
-    """Handlers that belong to no instruction."""
-
-    def handler(name: str, write: Callable[[_Printer], None]) -> str:
-        printer = _Printer(set(), False)
-        write(printer)
-        # Inlined into a hot handler, a call would cost it a frame.
-        return printer.define(name, "noinline")
-
-    def leave_for(reason: int) -> Callable[[_Printer], None]:
-        def write(p: _Printer) -> None:
-            p.store_place()
-            p.put(layout.REASON, str(reason))
-            p.line("ret void")
-
-        return write
-
-    def stop(p: _Printer) -> None:
-        """The budget is used up before this record."""
-        p.unplant("gone")
-        p.store_place()
-        p.line("ret void")
-
-    def near_end(p: _Printer) -> None:
-        """Go on at `r`, which has just been jumped to; make sure that execution stops in time."""
-        p.unplant("unplanted")
-        p.line("%more = icmp sgt i64 %left, 0")
-        p.line("br i1 %more, label %plan, label %over")
-        p.label("over")
-        p.put(INDEX["pc"], p.record_word(layout.PC_OFFSET))
-        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
-        p.line("ret void")
-        p.label("plan")
-        index = p.assign(f"and i64 {p.record_word(layout.PC_OFFSET)}, {layout.PAGE - 1}")
-        last = p.assign(f"add i64 {p.assign(f'lshr i64 {index}, 2')}, %left")
-        is_here = p.assign(f"icmp ult i64 {last}, {layout.RECORDS_PER_PAGE}")
-        p.line(f"br i1 {is_here}, label %plant, label %go")
-        p.label("plant")
-        place = p.assign(f"getelementptr [{layout.RECORD_SIZE} x i8], ptr %r, i64 %left")
-        p.line(f"store ptr {place}, ptr {p.word_pointer(layout.PLANTED)}")
-        p.put(layout.PLANTED_HANDLER, p.assign(f"load i64, ptr {place}"))
-        p.line(f"store ptr {p.get_pointer(layout.STOP_HANDLER)}, ptr {place}")
-        p.line("br label %go")
-        p.label("go")
-        p.dispatch("%r", "%left", "%r")
-
-    def miss(p: _Printer) -> None:
-        """Continue at the pc of the state block, which the jump table lacks; `left` is as after the jump."""
-        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
-        p.line("%more = icmp sgt i64 %left, 0")
-        p.line("br i1 %more, label %search, label %leave")
-        p.label("search")
-        function = p.get_pointer(layout.LOOKUP)
-        record = p.assign(f"call ptr {function}(i64 {p.get(INDEX['pc'])})")
-        found = p.assign(f"icmp ne ptr {record}, null")
-        p.line(f"br i1 {found}, label %go, label %leave")
-        p.label("go")
-        p.tail("@h_near_end", record, "%left", record)
-        p.leave_block()
-
-    def page_end(p: _Printer) -> None:
-        p.goto_address(p.record_word(layout.PC_OFFSET), p.left_before())
-
-    return [
-        handler("h_decode", leave_for(layout.REASON_DECODE)),
-        handler("h_breakpoint", leave_for(layout.REASON_BREAKPOINT)),
-        handler("h_stop", stop),
-        handler("h_near_end", near_end),
-        handler("h_miss", miss),
-        handler("h_page_end", page_end),
-    ]
-
-
-#: Functions that look in the second-level TLB, and the tag that matters to each.
-_REFILLS = {"refill_load": 0, "refill_store": layout.TLB_STORE_OFFSET}
-
-
-def _refill(name: str, tag_offset: int) -> str:
-    """Return a function that copies an entry from the second level; false if there is none."""
-    p = _Printer(set(), False)
-    offset = p.assign(f"and i64 %ea, {layout.PAGE - 1}")
-    last = p.assign(f"add i64 {offset}, %size")
-    p.line(f"br i1 {p.assign(f'icmp ule i64 {last}, {layout.PAGE}')}, label %inside, label %no")
-    p.label("inside")
-    page = p.assign(f"and i64 %ea, {_PAGE_MASK}")
-    wanted = p.assign(f"or i64 {page}, {p.get(layout.FAR_TLB_GENERATION)}")
-    far = p.tlb_entry(p.get_pointer(layout.FAR_TLB), "%ea", layout.FAR_TLB_ENTRIES)
-    tag = p.assign(f"load i64, ptr {p.assign(f'getelementptr i8, ptr {far}, i64 {tag_offset}')}")
-    p.line(f"br i1 {p.assign(f'icmp eq i64 {tag}, {wanted}')}, label %yes, label %no")
-    p.label("yes")
-    near = p.tlb_entry("%tlb", "%ea", layout.TLB_ENTRIES)
-    for at in (0, layout.TLB_STORE_OFFSET):
-        old = p.assign(f"load i64, ptr {p.assign(f'getelementptr i8, ptr {far}, i64 {at}')}")
-        good = p.assign(f"icmp eq i64 {old}, {wanted}")
-        new = p.assign(f"select i1 {good}, i64 {page}, i64 -1")
-        p.line(f"store i64 {new}, ptr {p.assign(f'getelementptr i8, ptr {near}, i64 {at}')}")
-    source, target = (
-        p.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}") for entry in (far, near)
-    )
-    p.line(f"store i64 {p.assign(f'load i64, ptr {source}')}, ptr {target}")
-    p.line("ret i1 true")
-    p.label("no")
-    p.line("ret i1 false")
-    body = "\n".join(p.lines)
-    return f"define i1 @{name}(ptr %s, i64 %ea, i64 %size, ptr %tlb) noinline {{\nentry:\n{body}\n}}\n"
-
-
 @dataclass(slots=True)
-class _Printer:
+class Printer:
     """Prints one function."""
 
     helpers: set[str]
@@ -231,7 +82,7 @@ class _Printer:
 
     def define(self, name: str, attributes: str = "") -> str:
         body = "\n".join(self.lines)
-        return f"define preserve_nonecc void @{name}({_SIGNATURE}) {attributes} {{\nentry:\n{body}\n}}\n"
+        return f"define preserve_nonecc void @{name}({SIGNATURE}) {attributes} {{\nentry:\n{body}\n}}\n"
 
     def leave_block(self) -> None:
         self.label("leave")
@@ -530,7 +381,7 @@ class _Printer:
         entry = self.tlb_entry("%tlb", ea, layout.TLB_ENTRIES)
         pointer = entry if not tag_offset else self.assign(f"getelementptr i8, ptr {entry}, i64 {tag_offset}")
         last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
-        wanted = self.assign(f"and i64 {last}, {_PAGE_MASK}")
+        wanted = self.assign(f"and i64 {last}, {PAGE_MASK}")
         return self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {pointer}')}, {wanted}"), entry
 
     def tlb_entry(self, table: str, ea: str, entries: int) -> str:

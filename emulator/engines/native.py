@@ -19,13 +19,14 @@ import llvmlite.binding as llvm
 
 import emulator
 from emulator.engines import object_cache
-from emulator.engines.llvm_source import handler_name, helper_number, is_direct_branch, print_module
+from emulator.engines.llvm_module import handler_name, is_direct_branch, print_module
+from emulator.engines.llvm_source import helper_number
 from emulator.engines.object_cache import Compiled
 from emulator.isa.decode import ILLEGAL, Form, forms, instructions
 from emulator.isa.values import Helper
 
 #: What the code generator is made of.
-_SOURCES = ("isa/*.py", "engines/layout.py", "engines/llvm_source.py", "engines/native.py", "cpu/state.py")
+_SOURCES = ("isa/*.py", "engines/layout.py", "engines/llvm_*.py", "engines/native.py", "cpu/state.py")
 COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_near_end", "h_miss", "h_page_end")
 
 

@@ -27,7 +27,7 @@ from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.llvm_source import handler_name, is_direct_branch
+from emulator.engines.llvm_module import handler_name, is_direct_branch
 from emulator.engines.run import run
 from emulator.isa import storage
 from emulator.isa.decode import Decoded, Form, decode

@@ -13,8 +13,7 @@ harmless operand first.  Both arms of a `select` are evaluated.
 Where an effect may stop (load, store, call, require) the state words it wrote before stay written; effects
 therefore read everything, do what may stop, and write registers last.
 
-`OPERATIONS` lists every op code with its argument and result shapes; an engine's printer has one template a
-row and a test holds the two together.
+`OPERATIONS` lists every op code; an engine's printer knows how to print each.
 """
 
 from __future__ import annotations

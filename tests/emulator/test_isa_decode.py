@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.engines.llvm_module import handler_name, print_module
+from emulator.engines.python_source import print_form
 from emulator.isa import decode as table
 from emulator.isa.bits import mask32, mask64, rotate_left, sign_extend
 from emulator.isa.decode import PatternError, find, insn, instructions
@@ -134,3 +136,10 @@ def test_every_effect_uses_listed_operations(row):
 def test_a_decoded_form_is_one_of_the_listed_ones(word, is64):
     form = table.decode(word, is64).form
     assert form in table.forms(form.instruction, form.is64)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_form_can_be_printed_in_both_languages(row):
+    for form in [*table.forms(row, True), *table.forms(row, False)]:
+        assert "def step()" in print_form(form, {})
+        assert handler_name(form) in print_module([form], set())
