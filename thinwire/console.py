@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import trio
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_input
-from prompt_toolkit.output import create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
 
 from thinwire import descriptors
 
@@ -170,12 +171,19 @@ class _Console:
         """Edit one line, in a thread: prompt_toolkit has an event loop of its own."""
         with os.fdopen(os.dup(self._source)) as keyboard, os.fdopen(os.dup(self._sink), "w") as screen:
             session: PromptSession[str] = PromptSession(
-                input=create_input(keyboard), output=create_output(screen), completer=self._completer()
+                input=create_input(keyboard),
+                # No questions about the cursor: not every terminal answers, and the prompt would wait.
+                output=Vt100_Output(screen, self._size, term=os.environ.get("TERM"), enable_cpr=False),
+                completer=self._completer(),
             )
             try:
                 return session.prompt("\nmonitor> ")
             except (EOFError, KeyboardInterrupt):
                 return ""
+
+    def _size(self) -> Size:
+        columns, rows = os.get_terminal_size(self._sink)
+        return Size(rows=rows or 24, columns=columns or 80)
 
     def _completer(self) -> WordCompleter:
         return WordCompleter(sorted(self._commands), meta_dict={w: c.help for w, c in self._commands.items()})
