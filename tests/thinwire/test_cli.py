@@ -110,10 +110,10 @@ def test_a_terminated_server_leaves_no_link_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_victim_on_a_serial_device_or_socket_is_found_by_its_path(tmp_path: Path) -> None:
+def test_a_socket_victim_by_path(tmp_path: Path) -> None:
     async def main() -> None:
         with trio.fail_after(30):
-            path = f"{tmp_path}/a-path-longer-than-fourteen-characters"
+            path = f"{tmp_path}/longer-than-14-characters"
             sock = trio.socket.socket(trio.socket.AF_UNIX)
             await sock.bind(path)
             sock.listen(1)
