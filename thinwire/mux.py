@@ -62,6 +62,8 @@ at once.
 """
 
 
+GRACE = 0.02
+"""Seconds that a flood to a channel without a client is held up, once, for one that is just connecting."""
 MAX_GARBAGE = 64
 """So many bytes that are neither frames nor text, without a frame between them, are `Garbled`."""
 _TEXT = bytes([*range(7, 14), 27, *range(32, 127)])
@@ -240,6 +242,13 @@ class Mux:
         if self._record and data:
             self._record(Passage(direction, is_frame, data))
 
+    @property
+    def patience(self) -> float:
+        """For how many seconds the congested line may be left alone, before `give_up`."""
+        patience = self.rules.patience
+        waited_for = any(self.channels[number].attached for number in self._congested)
+        return patience if waited_for or patience == float("inf") else min(patience, GRACE)
+
     def next_silence(self) -> float | None:
         """After how many seconds without a byte from the line `silence` is to be called; None for never."""
         waits: list[float] = []
@@ -333,7 +342,9 @@ class Mux:
         """The client left. What it did not take waits for its successor."""
         channel = self.channels[number]
         channel.attached = False
-        if self.rules.patience < float("inf"):
+        if self.rules.patience < float("inf") and (
+            channel.withheld_acks or channel.outgoing.size > self._limit
+        ):
             self._give_up(channel)
         return self._flush_replies()
 
@@ -486,7 +497,10 @@ class Mux:
         limit = self._limit
         if channel.outgoing.size > limit:
             if not self._may_wait(channel):
-                channel.dropped += channel.outgoing.trim(limit)
+                if acked or channel.stalled or not self.rules.patience:
+                    channel.dropped += channel.outgoing.trim(limit)
+                else:
+                    self._congested.add(number)  # a client may be at the door
             elif acked and channel.outgoing.size <= 2 * limit and len(channel.withheld_acks) < MAX_HELD:
                 channel.withheld_acks.append(len(data))
                 self._withholding.add(number)

@@ -234,7 +234,7 @@ class Server:
     async def _wait_for_clients(self) -> None:
         """Leave the line alone until a client has made room or patience has ended."""
         self._room, self._waits_for_room = trio.Event(), True
-        with trio.move_on_after(self.options.rules.patience) as scope:
+        with trio.move_on_after(self.mux.patience) as scope:
             await self._room.wait()
         self._waits_for_room = False
         if scope.cancelled_caught:

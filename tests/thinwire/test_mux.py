@@ -247,6 +247,21 @@ def test_unanswered_writes_congest_the_line_instead() -> None:
     assert mux.channels[1].outgoing.size == 100
 
 
+def test_a_flood_without_a_client_is_held_up_once_for_one_at_the_door() -> None:
+    mux = framed(0, 1, rules=small(0.2))
+    flood = encode(Write(1, b"x" * 101, False))
+    mux.receive(flood)
+    assert mux.congested and mux.patience == 0.02
+    mux.give_up()
+    mux.receive(flood)
+    assert not mux.congested
+    mux.attach(1)
+    mux.receive(flood)
+    assert mux.congested and mux.patience == 0.2
+    mux.detach(1)
+    assert not mux.congested
+
+
 def test_a_client_that_leaves_frees_the_line_and_its_successor_gets_the_rest() -> None:
     mux = framed(0, 1, rules=small(5.0))
     mux.attach(1)
