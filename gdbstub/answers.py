@@ -28,6 +28,7 @@ from gdbstub.target import (
     MemoryMap,
     Target,
     TargetError,
+    Unhurried,
     Unsupported,
 )
 
@@ -100,12 +101,16 @@ async def _malformed(attachment: Attachment, command: commands.Malformed) -> byt
 # What can we do for each other?
 
 
+def _packet_size(target: Target) -> int:
+    return target.packet_size if isinstance(target, Unhurried) else PACKET_SIZE
+
+
 @answers(commands.Supported)
 async def _supported(attachment: Attachment, command: commands.Supported) -> bytes:
     attachment.features = replies.parse_features(command.features)
     target = attachment.target
     offers = [
-        f"PacketSize={PACKET_SIZE:x}",
+        f"PacketSize={_packet_size(target):x}",
         "QStartNoAckMode+",
         "qXfer:features:read+",
         "qXfer:threads:read+",
@@ -185,7 +190,8 @@ async def _write_register(attachment: Attachment, command: commands.WriteRegiste
 async def _read(attachment: Attachment, addr: int, length: int) -> bytes:
     if length == 0:
         return b""
-    return await attachment.target.read_memory(addr, min(length, MAX_TRANSFER))
+    limit = min(MAX_TRANSFER, _packet_size(attachment.target) // 2)
+    return await attachment.target.read_memory(addr, min(length, limit))
 
 
 @answers(commands.ReadMemory)
@@ -217,7 +223,12 @@ async def _write(attachment: Attachment, addr: int, length: int, data: bytes) ->
 
 
 async def _read_all(attachment: Attachment, addr: int, length: int) -> bytes:
-    """Read exactly `length` bytes.  Raises MemoryFault."""
+    """Read exactly `length` bytes.
+
+    Raises MemoryFault, and Unsupported where it would take too long: gdb then reads piece by piece.
+    """
+    if isinstance(attachment.target, Unhurried):
+        raise Unsupported("a scan")
     if length > MAX_SCAN:
         raise TargetError(errno.E2BIG, f"{length} bytes are more than one packet may ask for")
     pieces = []

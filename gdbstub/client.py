@@ -148,6 +148,11 @@ class RemoteTarget:
         self._run.mode = mode
 
     @property
+    def packet_size(self) -> int:
+        """The longest packet a debugger may send us."""
+        return self.quirks.packet_size
+
+    @property
     def description(self) -> Description:
         """The registers there are."""
         return self._state.description

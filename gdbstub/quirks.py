@@ -26,6 +26,8 @@ class Quirks:
     `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
     `shares_the_line`: console text comes between packets, so a `-` may be anybody's.
     `obeys_interrupts`: it stops on 0x03.
+    `packet_size`: the longest packet a debugger may send us for it; what that asks for must cross the line in
+    a few seconds.
     `patience`: seconds without an answer after which it counts as silent.
     `default`: the registers of a stub that has no target description.
     """
@@ -42,6 +44,7 @@ class Quirks:
     ignores_some_writes: bool = False
     shares_the_line: bool = False
     obeys_interrupts: bool = True
+    packet_size: int = 0x4000
     # The longest packet of 2 KB takes 2.4 s at 9600 baud.
     patience: float = 6.0
     default: Description = ppc64.BASIC
@@ -64,6 +67,9 @@ _MINIMUM: frozenset[type[Command]] = frozenset(
     }
 )
 
+# At 9600 baud the 2 KB of binary data in it are written, and the 1 KB it asks for are read, in 4 s.
+SLOW_LINE_PACKET = 0x800
+
 # A stub that follows the manual; what it can do is found out by asking.
 PLAIN = Quirks("plain")
 
@@ -74,6 +80,7 @@ K42 = Quirks(
     knows=_MINIMUM,
     max_command=2046,
     max_read=512,
+    packet_size=SLOW_LINE_PACKET,
     negotiates=False,
     obeys_interrupts=False,
     announces_with_nak=True,
@@ -101,6 +108,7 @@ KGDB = Quirks(
     },
     max_command=2046,
     max_read=512,
+    packet_size=SLOW_LINE_PACKET,
     resends=3,
     negotiates=False,
     shares_the_line=True,

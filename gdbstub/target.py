@@ -315,6 +315,19 @@ class MemoryMap(Protocol):
 
 
 @runtime_checkable
+class Unhurried(Protocol):
+    """A target whose memory is far away: gdb must not ask for much of it at a time.
+
+    gdb 13 waits six seconds for a reply (three times its `remotetimeout`).  After that it takes every reply
+    for that of the next question, and the session is lost.
+    """
+
+    @property
+    def packet_size(self) -> int:
+        """The longest packet whose question can be answered in good time."""
+
+
+@runtime_checkable
 class Executable(Protocol):
     """`qXfer:exec-file:read`, and vFile so that gdb can fetch the file from us."""
 
