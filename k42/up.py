@@ -34,7 +34,7 @@ from k42.machines import Description, find_machine, reset_by
 from k42.monitor import monitor_of
 from k42.ports import LOOPBACK, Ports, add_base_option
 from k42.socket_pair import stream_pair
-from thinwire.console import is_interactive, run_console
+from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
 from thinwire.endpoints import Endpoint, Listen, parse_endpoint
 from thinwire.mux import CONSOLE
@@ -123,11 +123,13 @@ class _Wire:
     async def start(self, nursery: trio.Nursery) -> Callable[[], Awaitable[None]]:
         """Start all of it, say where it is, and return what joins the console to this terminal."""
         has_terminal = is_interactive() and not self.arguments.no_console
-        channels = _channels(self.ports, has_terminal)
+        channels = _channels(self.ports)
         self.server = await nursery.start(partial(serve, self.line, channels, self.options))
         await open_control(self.server, default_path("up"), nursery, self.reset)
         bridge = await nursery.start(self._serve_stub)
-        console = "this terminal" if has_terminal else ", ".join(self.server.ports[CONSOLE].places)
+        console = ", ".join(self.server.ports[CONSOLE].places)
+        if has_terminal:
+            console = f"this terminal; {console} to look on"
         print(f"kernel   {self.kernel or 'without symbols'}")
         print(f"console  {console}")
         print(f"gdb      target remote {bridge}   the kernel's own stub; `trap` stops our kernel", flush=True)
@@ -145,16 +147,30 @@ class _Wire:
         )
 
     async def _join_terminal(self) -> None:
-        """Converse until the user leaves."""
-        stream = self.server.attach(CONSOLE, "the terminal of `k42 up`")
-        monitor = monitor_of(self.server, self.reset)
-        await run_console(stream, monitor=monitor, banner=BANNER)
+        """Converse until the user leaves; whoever takes the console over has it until he leaves."""
+        monitor = {**monitor_of(self.server, self.reset), "quit": _QUIT}
+        console = self.server.ports[CONSOLE]
+        while True:
+            stream = await self.server.attach_when_free(CONSOLE, "the terminal of `k42 up`")
+            async with stream:
+                await run_console(stream, monitor=monitor, banner=BANNER)
+                if console.holder is stream:
+                    return
+                if console.holder is not None:
+                    print(f"[{console.holder.name} has taken the console; Ctrl-C ends everything]")
 
 
-def _channels(ports: Ports, has_terminal: bool) -> dict[int, AnyChannel]:
+async def _leave(_rest: str) -> Leave:
+    return Leave()
+
+
+_QUIT = Command("end everything", _leave)
+
+
+def _channels(ports: Ports) -> dict[int, AnyChannel]:
     """What each channel is joined to."""
     return {
-        CONSOLE: InProcess() if has_terminal else Listen(LOOPBACK, ports.console),
+        CONSOLE: Listen(LOOPBACK, ports.console),
         GDB_CHANNEL: InProcess("the bridge"),
         **{number: Listen(LOOPBACK, ports.channel(number)) for number in FURTHER_CHANNELS},
     }

@@ -82,8 +82,8 @@ async def _pump(stream: trio.abc.Stream, source: int, sink: int) -> None:
             await stream.send_all(data)
 
     async def receive() -> None:
-        while data := await stream.receive_some():
-            await descriptors.write_all(output, bytes(data))
+        while data := await _receive(stream):
+            await descriptors.write_all(output, data)
 
     try:
         async with trio.open_nursery() as nursery:
@@ -134,9 +134,9 @@ class _Console:
 
     async def _show(self, scope: trio.CancelScope) -> None:
         """What the target writes."""
-        while data := await self._stream.receive_some():
+        while data := await _receive(self._stream):
             await self._may_print.wait()
-            await descriptors.write_all(self._screen, bytes(data))
+            await descriptors.write_all(self._screen, data)
         _print(self._sink, "\r\n[the console's other end is closed]")
         scope.cancel()
 
@@ -221,6 +221,14 @@ async def _raw_terminal(source: int) -> AsyncIterator[int]:
 def _print(sink: int, text: str) -> None:
     """A message of ours, in lines that a raw terminal shows as lines."""
     os.write(sink, ("\r\n".join(text.split("\n")) + "\r\n").encode(errors="replace"))
+
+
+async def _receive(stream: trio.abc.Stream) -> bytes:
+    """The next bytes; none when the other end is gone, however it went."""
+    try:
+        return bytes(await stream.receive_some())
+    except trio.BrokenResourceError:
+        return b""
 
 
 def is_interactive() -> bool:
