@@ -28,6 +28,7 @@ from gdbstub.target import (
     MemoryMap,
     Target,
     TargetError,
+    TargetLost,
     Unhurried,
     Unsupported,
 )
@@ -47,7 +48,8 @@ class Attachment:
     """One client's view of a target: what it selected, planted and announced.
 
     `show` has the client print text; a breakpoint's commands call it from whatever thread the machine runs
-    in.
+    in.  `refused` are breakpoints the target will not have, and why: gdb 13 shows no text that comes with the
+    refusal ("Cannot access memory at address" whatever it says), so it is told when it wants to run.
     """
 
     target: Target
@@ -55,6 +57,7 @@ class Attachment:
     features: frozenset[str] = frozenset()
     register_thread: int = 1
     breakpoints: set[Breakpoint] = field(default_factory=set)
+    refused: dict[Breakpoint, str] = field(default_factory=dict)
     is_extended: bool = False
     file: bytes | None = None
 
@@ -289,8 +292,14 @@ async def _insert(attachment: Attachment, command: commands.InsertBreakpoint) ->
         for code in (*extras.conditions, *extras.commands):
             agent.check(code)
         condition = agent.judge(extras.conditions, extras.commands, attachment.show)
-    await attachment.target.insert(breakpoint, condition)
-    attachment.breakpoints.add(breakpoint)
+    try:
+        await attachment.target.insert(breakpoint, condition)
+    except (MemoryFault, TargetLost, Unsupported):
+        raise
+    except TargetError as problem:
+        attachment.refused[breakpoint] = str(problem)
+    else:
+        attachment.breakpoints.add(breakpoint)
     return replies.OK
 
 
@@ -299,6 +308,8 @@ async def _remove(attachment: Attachment, command: commands.RemoveBreakpoint) ->
     if not isinstance(attachment.target, Breakpoints):
         return replies.EMPTY
     breakpoint = _breakpoint(command)
+    if attachment.refused.pop(breakpoint, None) is not None:
+        return replies.OK
     await attachment.target.remove(breakpoint)
     attachment.breakpoints.discard(breakpoint)
     return replies.OK

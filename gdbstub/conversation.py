@@ -30,6 +30,7 @@ from gdbstub.target import (
     Kill,
     Monitor,
     Reset,
+    StopKind,
     StopReason,
     Target,
     TargetError,
@@ -261,6 +262,11 @@ class Conversation:
         try:
             if target.stopped is not None and target.stopped.is_final:
                 reason: StopReason | None = target.stopped
+            elif target.stopped is not None and self._attachment.refused:
+                # As where gdb itself cannot insert a breakpoint, nothing moves.
+                for problem in self._attachment.refused.values():
+                    session.output(f"Cannot insert a breakpoint: {problem}\n".encode())
+                reason = replace(target.stopped, kind=StopKind.SIGNAL, signal=0)
             else:
                 reason = await self._carry_out(actions)
             if reason is not None:
@@ -268,7 +274,8 @@ class Conversation:
         except TargetLost:
             raise
         except TargetError as problem:
-            session.stop(replies.error(problem, self._attachment.features))
+            # gdb shows an error instead of a stop as it is, whatever was announced, and takes it for a stop.
+            session.stop(f"E.{problem}".encode())
             return
         self._output_shown()
         if reason is not None:
