@@ -1,0 +1,1 @@
+/* The image handles interrupts itself. */
