@@ -30,7 +30,7 @@ import trio
 from gdbstub import commands, monitor, negotiation, replies
 from gdbstub.commands import Command
 from gdbstub.link import Link, News, Silence
-from gdbstub.quirks import Quirks
+from gdbstub.quirks import AUTO, KNOWN_BY_TEXT, Quirks
 from gdbstub.registers import Description
 from gdbstub.run_control import RunControl
 from gdbstub.stepping import Mode
@@ -113,12 +113,11 @@ class RemoteTarget:
     def __init__(
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
-        self.quirks = quirks
         self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
         self._link = Link(stream, quirks, self._on_stop, self._on_text)
-        self._state = StubState(self._link, quirks, surroundings.describe, surroundings.forbidden)
+        self._state = StubState(self._link, surroundings.describe, surroundings.forbidden)
         self._unknown: set[type[Command]] = set()
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
@@ -126,10 +125,26 @@ class RemoteTarget:
         self._has_job = True
         self._changed = trio.Event()
         self._news, received = trio.open_memory_channel[News](4)
-        self._run = RunControl(self._link, self._state, quirks, surroundings.describe, received, self._wake)
-        self._run.can_step = quirks.has(commands.Step)
+        self._run = RunControl(self._link, self._state, surroundings.describe, received, self._wake)
         nursery.start_soon(self._listen)
         nursery.start_soon(self._job, self._run.await_stop, None)
+
+    @property
+    def quirks(self) -> Quirks:
+        """What is known of the stub."""
+        return self._link.quirks
+
+    async def _identify(self) -> None:
+        """Find out what kind of stub it is, if nobody said: it has just answered for the first time."""
+        if self.quirks is AUTO:
+            self._adopt(await negotiation.identify(self._link, self._state.block_size))
+            if self.quirks.negotiates:
+                await self.negotiate()
+
+    def _adopt(self, quirks: Quirks) -> None:
+        log.info("this is a stub of the kind %s", quirks.name)
+        self._link.quirks = quirks
+        self._state.max_read, self._state.max_command = quirks.max_read, quirks.max_command
 
     async def negotiate(self) -> None:
         """Find out what the stub can do."""
@@ -186,6 +201,10 @@ class RemoteTarget:
 
     def _on_text(self, text: bytes) -> None:
         self._output = (self._output + text)[-monitor.MAX_OUTPUT :]
+        if self.quirks is AUTO:
+            for sign, quirks in KNOWN_BY_TEXT:
+                if sign in self._output:
+                    self._adopt(quirks)
         self._surroundings.on_text(text)
 
     def _on_stop(self, news: News) -> None:
@@ -209,7 +228,9 @@ class RemoteTarget:
         `before`.
         """
         try:
-            self._stopped = await work()
+            reason = await work()
+            await self._identify()
+            self._stopped = reason
             self._is_known = True
         except TargetLost as problem:
             self._failure = problem

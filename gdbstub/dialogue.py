@@ -85,7 +85,7 @@ class Dialogue:
         self.events: deque[Event] = deque()
         self.repeats_seen = 0
         self.naks_seen = 0
-        self._quirks = quirks
+        self.quirks = quirks
         self._decoder = Decoder()
         self._outgoing: list[bytes] = []
         self._frame = b""
@@ -112,7 +112,7 @@ class Dialogue:
 
     def time_out(self) -> bool:
         """Say that the answer takes too long.  True if the packet was sent again; else it is given up."""
-        if self.state is State.SENT and self._resends < self._quirks.resends:
+        if self.state is State.SENT and self._resends < self.quirks.resends:
             self._resends += 1
             self._outgoing.append(self._frame)
             return True
@@ -134,7 +134,7 @@ class Dialogue:
                     if self.state is State.SENT:
                         self._repeating, self._repeats_due = b"", 0
                         self._on_ack()
-                    elif self._quirks.shares_the_line:
+                    elif self.quirks.shares_the_line:
                         self.events.append(Output(packet.ACK))
                 case Nak():
                     self._on_nak()
@@ -167,16 +167,16 @@ class Dialogue:
 
     def _on_nak(self) -> None:
         self.naks_seen += 1
-        if self.state is State.QUIET and self._quirks.announces_with_nak:
+        if self.state is State.QUIET and self.quirks.announces_with_nak:
             if self._given_up:
                 self._adopt()
             else:
                 self.events.append(Stopped(None))
-        elif self._quirks.shares_the_line:
+        elif self.quirks.shares_the_line:
             self.events.append(Output(packet.NAK))
         elif (
             self.state is State.SENT
-            and not self._quirks.announces_with_nak
+            and not self.quirks.announces_with_nak
             and self._naks_of_frame < MAX_DAMAGED
         ):
             self._naks_of_frame += 1

@@ -50,7 +50,6 @@ class Link:
         on_output: Callable[[bytes], None],
     ) -> None:
         self.dialogue = Dialogue(quirks)
-        self._quirks = quirks
         self._stream = stream
         self._on_stop = on_stop
         self._on_output = on_output
@@ -76,7 +75,7 @@ class Link:
         await self._send(packet.INTERRUPT)
 
     async def _exchange(self, body: bytes, wants_reply: bool, patience: float | None) -> bytes | None:
-        patience = self._quirks.patience if patience is None else patience
+        patience = self.quirks.patience if patience is None else patience
         async with self._asking:
             with trio.move_on_after(patience):
                 while self.dialogue.state is not State.QUIET and not self._is_lost:
@@ -131,6 +130,15 @@ class Link:
             log.info("the line to the stub broke")
         self._is_lost = True
         self._wake()
+
+    @property
+    def quirks(self) -> Quirks:
+        """What is known of the stub."""
+        return self.dialogue.quirks
+
+    @quirks.setter
+    def quirks(self, quirks: Quirks) -> None:
+        self.dialogue.quirks = quirks
 
     @property
     def is_lost(self) -> bool:

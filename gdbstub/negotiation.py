@@ -1,23 +1,22 @@
 """What a client finds out about a stub before it uses it.
 
-Only for stubs that follow the manual (`Quirks.negotiates`): qSupported, no-ack mode, the target description.
-The answers are data for `client`; a stub that knows none of it costs two packets with an empty reply.
+`identify` tells what kind of stub it is, when nobody said so, by what it answers.  `negotiate` is for stubs
+that follow the manual (`Quirks.negotiates`): qSupported, no-ack mode, the target description.  What they find
+is data for `client`.
 """
 
 from __future__ import annotations
 
 import errno
 import xml.etree.ElementTree as ET
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gdbstub import commands, replies
 from gdbstub.link import Link
-from gdbstub.quirks import Quirks
+from gdbstub.quirks import K42, KNOWN_BY_ANSWER, PLAIN, SUPPORTED, Quirks
 from gdbstub.registers import Description, Feature, Register
-from gdbstub.target import TargetError
-
-# What we tell a stub we understand.
-OUR_FEATURES = "swbreak+;hwbreak+;vContSupported+;error-message+;xmlRegisters=powerpc"
+from gdbstub.target import TargetError, TargetLost
 
 # A description longer than this is no description.
 MAX_DOCUMENT = 1 << 20
@@ -37,9 +36,27 @@ class Findings:
     description: Description
 
 
+async def identify(link: Link, block_size: Callable[[], Awaitable[int]]) -> Quirks:
+    """Return what kind of stub has answered for the first time; `block_size` asks for its `g` block.
+
+    Raises TargetError, Silence.
+    """
+    for question, row in KNOWN_BY_ANSWER:
+        answer = await link.ask(commands.format(question))
+        if answer and answer[:1] != b"E":
+            return row
+    # Whatever knows none of these but has registers like K42's has to be treated as gently.
+    try:
+        return K42 if await block_size() == K42.default.g_size else PLAIN
+    except TargetLost:
+        raise
+    except TargetError:
+        return PLAIN
+
+
 async def negotiate(link: Link, quirks: Quirks) -> Findings:
     """Ask the stub at the other end of `link`.  Raises TargetError, Silence."""
-    body = await link.ask(commands.format(commands.Supported(OUR_FEATURES)))
+    body = await link.ask(commands.format(SUPPORTED))
     text = body.decode("latin-1") if body[:1] != b"E" else ""
     features = replies.parse_features(text)
     sizes = [item[len("PacketSize=") :] for item in text.split(";") if item.startswith("PacketSize=")]

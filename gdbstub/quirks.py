@@ -5,7 +5,7 @@ Nobody tests a stub's name: the code asks the row.  A new stub is a new row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gdbstub import commands, ppc64
 from gdbstub.commands import Command
@@ -116,4 +116,17 @@ KGDB = Quirks(
     patience=2.0,
 )
 
-ROWS = {row.name: row for row in (PLAIN, K42, KGDB)}
+# A stub nobody has named.  Until it answers it is treated as the most delicate one is.
+AUTO = replace(K42, name="auto")
+
+# What we tell a stub we understand.
+SUPPORTED = commands.Supported("swbreak+;hwbreak+;vContSupported+;error-message+;xmlRegisters=powerpc")
+
+# Questions for a stub nobody has named; the first one that has an answer, neither empty nor an error, tells.
+# No stub takes harm from a question it does not know.
+KNOWN_BY_ANSWER: tuple[tuple[Command, Quirks], ...] = ((SUPPORTED, PLAIN), (commands.CurrentThread(), KGDB))
+
+# What a stub prints on the line before anybody asks: "KGDB: Waiting for connection from remote gdb...".
+KNOWN_BY_TEXT: tuple[tuple[bytes, Quirks], ...] = ((b"KGDB:", KGDB),)
+
+ROWS = {row.name: row for row in (AUTO, PLAIN, K42, KGDB)}

@@ -16,11 +16,10 @@ from dataclasses import replace
 
 import trio
 
-from gdbstub import replies
+from gdbstub import commands, replies
 from gdbstub.dialogue import Refused
 from gdbstub.link import Link, News
 from gdbstub.ppc64 import INSTRUCTION_SIZE
-from gdbstub.quirks import Quirks
 from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
 from gdbstub.stub_state import Missing, OwnCode, StubState
 from gdbstub.target import SIGTRAP, Condition, MemoryFault, StopKind, StopReason, TargetError
@@ -35,30 +34,26 @@ MAX_FETCHES = 64
 class RunControl:
     """Sets one stub's target running, by the means it has.
 
-    `news` delivers what the stub says unasked.  `can_step`: it has a step of its own.  `is_arriving`: a stop
-    has been heard of, and a job is finding out what it is.  `runs_freely`: nothing is on its way to the
-    stub, only a stop can come; `on_free` is told when that begins.  `conditions` are those of the
-    breakpoints, by address.
+    `news` delivers what the stub says unasked.  `is_arriving`: a stop has been heard of, and a job is finding
+    out what it is.  `runs_freely`: nothing is on its way to the stub, only a stop can come; `on_free` is told
+    when that begins.  `conditions` are those of the breakpoints, by address.
     """
 
     def __init__(
         self,
         link: Link,
         state: StubState,
-        quirks: Quirks,
         describe: Callable[[int], str],
         news: trio.MemoryReceiveChannel[News],
         on_free: Callable[[], None],
     ) -> None:
         self.mode = Mode.AUTO
-        self.can_step = True
         self.is_arriving = False
         self.runs_freely = True
         self.conditions: dict[int, Condition] = {}
         self.news = news
         self._link = link
         self._state = state
-        self._quirks = quirks
         self._describe = describe
         self._on_free = on_free
 
@@ -136,7 +131,7 @@ class RunControl:
         pc = await state.pc()
         if pc in state.traps.planted:
             await state.restore(pc)
-        if self.can_step:
+        if self._link.quirks.has(commands.Step):
             await self._go(b"s")
             return await self.await_stop()
         word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
@@ -156,7 +151,7 @@ class RunControl:
                 except OwnCode:
                     raise
                 except TargetError:
-                    if self.mode is not Mode.AUTO or not self._quirks.steps_by_detach or is_unit(word):
+                    if self.mode is not Mode.AUTO or not self._link.quirks.steps_by_detach or is_unit(word):
                         raise
                     log.info(
                         "%s: no place for a trap behind it; stepped by hardware",
@@ -199,7 +194,7 @@ class RunControl:
         """Execute one instruction with MSR[SE]: `D` does not clear it, so a trace interrupt brings the
         kernel back.
         """
-        if not self._quirks.steps_by_detach:
+        if not self._link.quirks.steps_by_detach:
             raise TargetError(
                 errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
             )

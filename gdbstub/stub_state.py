@@ -15,7 +15,6 @@ from gdbstub import replies
 from gdbstub.link import Link
 from gdbstub.memory_cache import LINE, MemoryCache
 from gdbstub.ppc64 import INSTRUCTION_SIZE, MSR_SE
-from gdbstub.quirks import Quirks
 from gdbstub.registers import Description
 from gdbstub.target import MemoryFault, TargetError
 from gdbstub.traps import TRAP, Traps
@@ -50,17 +49,15 @@ class StubState:
     def __init__(
         self,
         link: Link,
-        quirks: Quirks,
         describe: Callable[[int], str],
         forbidden: Sequence[range],
     ) -> None:
-        self.description: Description = quirks.default
+        self.description: Description = link.quirks.default
         self.traps = Traps()
         self.steps_by_trace = False  # MSR[SE] is set in the target and hidden from whoever looks
-        self.max_read = quirks.max_read
-        self.max_command = quirks.max_command
+        self.max_read = link.quirks.max_read
+        self.max_command = link.quirks.max_command
         self._link = link
-        self._quirks = quirks
         self._describe = describe
         self._forbidden = forbidden
         self._block: bytes | None = None
@@ -88,6 +85,11 @@ class StubState:
             block = raw[: self._block_size].ljust(self.description.g_size, b"\0")
             self._block = self._with_trace(block, False) if self.steps_by_trace else block
         return self._block
+
+    async def block_size(self) -> int:
+        """Return how much of the `g` block the stub has."""
+        await self.registers()
+        return self._block_size
 
     def _ends(self) -> set[int]:
         return {self.description.span(name).stop for name in self.description.offsets}
@@ -212,7 +214,7 @@ class StubState:
         await self._write_raw(addr, self.traps.hide(addr, data))
         self._cache.write(addr, data)
         # Whether a write is ignored depends on the address it begins at, so one byte tells.
-        if self._quirks.ignores_some_writes and data and not await self._holds(addr, data[:1]):
+        if self._link.quirks.ignores_some_writes and data and not await self._holds(addr, data[:1]):
             self._cache.clear()
             raise self._ignored(addr)
 
@@ -243,7 +245,7 @@ class StubState:
         if len(original) != INSTRUCTION_SIZE:
             raise MemoryFault(addr)
         await self._write_raw(addr, TRAP)
-        if self._quirks.ignores_some_writes and addr not in self._verified:
+        if self._link.quirks.ignores_some_writes and addr not in self._verified:
             if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
                 raise self._ignored(addr)
             if len(self._verified) >= MAX_VERIFIED:

@@ -15,7 +15,7 @@ import trio
 
 from emulator.symbols import read_symbols
 from gdbstub.client import Surroundings, connect
-from gdbstub.quirks import K42, KGDB, PLAIN, Quirks
+from gdbstub.quirks import AUTO, K42, ROWS, Quirks
 from gdbstub.stepping import Mode
 from k42.errors import UserError
 from k42.gdb_port import serve_gdb_port
@@ -26,8 +26,6 @@ from thinwire.endpoints import Control, Endpoint, parse_endpoint
 from thinwire.mux import CONSOLE
 from thinwire.server import Server
 from thinwire.streams import open_streams
-
-STUBS = {quirks.name: quirks for quirks in (K42, KGDB, PLAIN)}
 
 Type = Callable[[bytes], Awaitable[None]]
 
@@ -41,8 +39,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--stub",
         dest="kind",
-        choices=sorted(STUBS),
-        default=K42.name,
+        choices=sorted(ROWS),
+        default=AUTO.name,
         help="what kind of stub (default %(default)s)",
     )
     parser.add_argument(
@@ -74,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     listen = parse_endpoint(arguments.listen, listens=True)
     kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
     surroundings = make_surroundings(kernel, arguments.break_in, _console(arguments))
-    quirks, mode = STUBS[arguments.kind], Mode(arguments.single_step_mode)
+    quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode)
     trio.run(_bridge, stub, listen, quirks, mode, surroundings)
     return 0
 

@@ -56,12 +56,12 @@ async def _stop_at(target: RemoteTarget, start: int | None) -> None:
         reason = await target.wait_stop()
     finally:
         await target.remove(breakpoint_)
-    if await _pc(target) != start:
+    if (await _registers(target))["pc"] != start:
         raise UserError(f"the target stopped on the way to {start:#x} ({reason.kind.value})")
 
 
 async def _steps(target: RemoteTarget, count: int) -> AsyncIterator[Step]:
-    before = target.description.unpack(await target.read_registers(1))
+    before = await _registers(target)
     for _ in range(count):
         pc = before["pc"]
         word = int.from_bytes(await target.read_memory(pc, 4), "big")
@@ -69,7 +69,7 @@ async def _steps(target: RemoteTarget, count: int) -> AsyncIterator[Step]:
         reason = await target.wait_stop()
         if reason.is_final:
             return
-        after = target.description.unpack(await target.read_registers(1))
+        after = await _registers(target)
         changed = (name for name, value in after.items() if name != "pc" and value != before[name])
         yield Step(pc, word, tuple((name, after[name]) for name in changed))
         before = after
@@ -77,8 +77,10 @@ async def _steps(target: RemoteTarget, count: int) -> AsyncIterator[Step]:
             return
 
 
-async def _pc(target: RemoteTarget) -> int:
-    return target.description.unpack(await target.read_registers(1))["pc"]
+async def _registers(target: RemoteTarget) -> dict[str, int]:
+    """Return the registers of the thread that stopped, by name."""
+    assert target.stopped is not None
+    return target.description.unpack(await target.read_registers(target.stopped.thread))
 
 
 def _widths(target: RemoteTarget) -> dict[str, int]:

@@ -15,8 +15,7 @@ import trio
 
 from emulator.symbols import Symbols, read_symbols
 from emulator.trace import MACHINE_REGISTERS, Step, TraceError, TraceReader, TraceWriter, format_step
-from gdbstub.quirks import PLAIN
-from k42.bridge import STUBS
+from gdbstub.quirks import AUTO, ROWS
 from k42.errors import UserError
 from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, parse_number
@@ -59,8 +58,8 @@ def _register_record(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--stub",
-        choices=sorted(STUBS),
-        default=PLAIN.name,
+        choices=sorted(ROWS),
+        default=AUTO.name,
         help="the kind of that stub (default %(default)s)",
     )
     parser.set_defaults(run=run_record)
@@ -137,7 +136,7 @@ async def _record_remote(
 ) -> int:
     steps: AsyncIterator[Step]
     done = 0
-    async with record_remote(arguments.remote, STUBS[arguments.stub], start, arguments.steps) as (
+    async with record_remote(arguments.remote, ROWS[arguments.stub], start, arguments.steps) as (
         widths,
         steps,
     ):

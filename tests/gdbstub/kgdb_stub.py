@@ -21,13 +21,17 @@ MESSAGE = b"[   12.3] usb 1-1: new device + 2 ports - ok\r\n"
 class KgdbStub:
     """Answers on a stream for ever."""
 
-    def __init__(self, target: MachineTarget) -> None:
+    def __init__(self, target: MachineTarget, greeting: bytes = b"", loses_the_first: bool = True) -> None:
         self.target = target
+        self.greeting = greeting
+        self.loses_the_first = loses_the_first
         self.log: list[bytes] = []
 
     async def run(self, stream: trio.abc.Stream) -> None:
         decoder = Decoder()
-        is_first = True
+        if self.greeting:
+            await stream.send_all(self.greeting)
+        is_first = self.loses_the_first
         queue: list[Event] = []
         while True:
             while not queue:
@@ -79,6 +83,8 @@ class KgdbStub:
                     await target.resume([Action(ActionKind.STEP if body == b"s" else ActionKind.CONTINUE)])
                     reason = await target.wait_stop()
                     return b"T%02xthread:1;" % (reason.signal or SIGTRAP)
+                case b"q" if body == b"qC":
+                    return b"QC%016x" % THREADS[0]
                 case b"q" if body == b"qfThreadInfo":
                     return b"m" + b",".join(b"%016x" % n for n in THREADS[:17])
                 case b"q" if body == b"qsThreadInfo":

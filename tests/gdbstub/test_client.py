@@ -18,7 +18,7 @@ from machine_target import MachineTarget
 from mini_machine import Machine, Trap
 
 from gdbstub.client import RemoteTarget, Surroundings, connect
-from gdbstub.quirks import K42, KGDB, PLAIN
+from gdbstub.quirks import AUTO, K42, KGDB, PLAIN, Quirks
 from gdbstub.server import serve
 from gdbstub.stepping import Mode
 from gdbstub.target import (
@@ -71,7 +71,9 @@ async def steps(target: RemoteTarget, count: int) -> list[int]:
     return pcs
 
 
-def with_stub(stub: K42Stub, use: Use, surroundings: Surroundings | None = None) -> None:
+def with_stub(
+    stub: K42Stub, use: Use, surroundings: Surroundings | None = None, quirks: Quirks = K42
+) -> None:
     """Run `use` on a target that is the mimic of K42's stub; it must have been a quiet client."""
 
     async def main() -> None:
@@ -80,7 +82,7 @@ def with_stub(stub: K42Stub, use: Use, surroundings: Surroundings | None = None)
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stub.run)
-                async with connect(ours, K42, surroundings) as target:
+                async with connect(ours, quirks, surroundings) as target:
                     await use(target)
                 nursery.cancel_scope.cancel()
 
@@ -129,14 +131,39 @@ def test_conformance_k42() -> None:
     with_stub(stopped_stub(), conformance)
 
 
-def test_conformance_our_own_server() -> None:
+def test_conformance_k42_found_out() -> None:
+    async def use(target: RemoteTarget) -> None:
+        await conformance(target)
+        assert target.quirks is K42
+
+    with_stub(stopped_stub(), use, quirks=AUTO)
+
+
+def test_a_running_stub_is_found_out_when_it_stops() -> None:
+    stub = K42Stub(program.load())
+
+    async def use(target: RemoteTarget) -> None:
+        with pytest.raises(TargetError, match="enter its debugger"):
+            await target.interrupt()
+        assert target.quirks is AUTO
+        stub.press_key()
+        await target.wait_stop()
+        assert target.quirks is K42
+        await steps(target, 3)
+
+    with_stub(stub, use, quirks=AUTO)
+
+
+@pytest.mark.parametrize("quirks", [PLAIN, AUTO])
+def test_conformance_our_own_server(quirks: Quirks) -> None:
     async def main() -> None:
         ours, theirs = trio.testing.memory_stream_pair()
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(serve, theirs, MachineTarget(program.load()))
-                async with connect(ours, PLAIN) as target:
+                async with connect(ours, quirks) as target:
                     await conformance(target)
+                    assert target.quirks is PLAIN
                     assert target.description.register("msr").bits == 64
                     await target.resume(GO)
                     await target.interrupt()
@@ -147,23 +174,43 @@ def test_conformance_our_own_server() -> None:
     trio.run(main)
 
 
-def test_conformance_kgdb() -> None:
+@pytest.mark.parametrize("quirks", [KGDB, AUTO])
+def test_conformance_kgdb(quirks: Quirks) -> None:
     texts: list[bytes] = []
 
     async def main() -> None:
         ours, theirs = trio.testing.memory_stream_pair()
-        stub = KgdbStub(MachineTarget(program.load()))
+        stub = KgdbStub(MachineTarget(program.load()), b"KGDB: Waiting for connection from remote gdb...\r\n")
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stub.run, theirs)
-                async with connect(ours, KGDB, Surroundings(on_text=texts.append)) as target:
+                async with connect(ours, quirks, Surroundings(on_text=texts.append)) as target:
+                    # The greeting is the first thing heard.
+                    while quirks is AUTO and target.quirks is AUTO:
+                        await trio.lowlevel.checkpoint()
                     await conformance(target)
+                    assert target.quirks is KGDB
                     assert [thread.id for thread in await target.threads()] == THREADS
                     await target.detach()
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
     assert b"usb 1-1: new device" in b"".join(texts)
+
+
+def test_kgdb_is_found_out_by_its_answers() -> None:
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        stub = KgdbStub(MachineTarget(program.load()), loses_the_first=False)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stub.run, theirs)
+                async with connect(ours, AUTO) as target:
+                    await stop(target)
+                    assert target.quirks is KGDB
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
 
 
 async def when_listening(path: Path) -> trio.SocketStream:
@@ -176,7 +223,8 @@ async def when_listening(path: Path) -> trio.SocketStream:
     raise AssertionError("qemu-ppc64 does not listen")
 
 
-def test_conformance_qemu() -> None:
+@pytest.mark.parametrize("quirks", [PLAIN, AUTO])
+def test_conformance_qemu(quirks: Quirks) -> None:
     async def main() -> None:
         with tempfile.TemporaryDirectory() as folder, trio.fail_after(PATIENCE):
             path = Path(folder) / "gdb"
@@ -185,8 +233,9 @@ def test_conformance_qemu() -> None:
                 run = partial(trio.run_process, command, check=False, stderr=subprocess.DEVNULL)
                 await nursery.start(run)
                 stream = await when_listening(path)
-                async with connect(stream, PLAIN) as target:
+                async with connect(stream, quirks) as target:
                     await conformance(target)
+                    assert target.quirks is PLAIN
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
