@@ -7,6 +7,7 @@ is data for `client`.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
@@ -65,7 +66,7 @@ async def negotiate(link: Link, quirks: Quirks) -> Findings:
         link.dialogue.is_acknowledging = False
     description = quirks.default
     if "qXfer:features:read" in features:
-        description = await _fetch_description(link)
+        description = cut(await _fetch_description(link), len(await link.ask(b"g")) // 2)
     return Findings(features, packet_size, description)
 
 
@@ -89,22 +90,55 @@ def _parse(document: bytes) -> ET.Element:
 
 
 def describe(architecture: str, features: list[ET.Element]) -> Description:
-    """Return the description that the `feature` elements of a document make.
+    """Return the description that the `feature` elements of a document make.  Raises TargetError.
 
     Numbers that are not given follow the last one (GDB manual, "Registers" in "Target Description Format").
-    All registers count as part of the `g` block; a block that ends early leaves out the last ones.
+    All registers count as part of the `g` block.  A name used twice, as QEMU does for the 970, is told apart
+    by its number; a number used twice is nonsense.
     """
     number = 0
+    names: set[str] = set()
     parsed = []
     for feature in features:
         registers = []
         for element in feature.iter("reg"):
-            number = int(element.get("regnum", number))
-            bits = int(element.get("bitsize", "64"))
-            registers.append(Register(number, element.get("name", ""), bits, element.get("type", "int")))
+            number = _attribute(element, "regnum", number)
+            bits = _attribute(element, "bitsize", 64)
+            name = element.get("name", "")
+            if name in names:
+                name = f"{name}_{number}"
+            names.add(name)
+            registers.append(Register(number, name, bits, element.get("type", "int")))
             number += 1
         parsed.append(Feature(feature.get("name", ""), tuple(registers)))
-    return Description(architecture, tuple(parsed), pc="pc", sp="r1")
+    try:
+        return Description(architecture, tuple(parsed), pc="pc", sp="r1")
+    except ValueError as problem:
+        raise TargetError(errno.EPROTO, f"the stub's description: {problem}") from None
+
+
+def _attribute(element: ET.Element, name: str, default: int) -> int:
+    try:
+        return int(element.get(name, default))
+    except ValueError:
+        raise TargetError(
+            errno.EPROTO, f"the stub's description: {name} of a register is {element.get(name)!r}"
+        ) from None
+
+
+def cut(description: Description, size: int) -> Description:
+    """Return the description of a stub whose `g` block has `size` bytes: what lies behind is read singly."""
+    inside = {name for name, span in description.spans.items() if span.stop <= size}
+    features = tuple(
+        dataclasses.replace(
+            feature,
+            registers=tuple(
+                dataclasses.replace(register, in_g=register.name in inside) for register in feature.registers
+            ),
+        )
+        for feature in description.features
+    )
+    return dataclasses.replace(description, features=features)
 
 
 async def _fetch(link: Link, annex: str) -> bytes:

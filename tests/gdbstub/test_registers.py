@@ -6,6 +6,7 @@ import pytest
 
 from gdbstub import negotiation, ppc64
 from gdbstub.registers import Description, Feature, Register
+from gdbstub.target import TargetError
 
 # Offsets of the 556-byte block as the kernel stub lays it out (K42 facts C.3), written down independently.
 K42_BLOCK = (
@@ -59,3 +60,22 @@ def test_the_document_names_every_register_with_its_number() -> None:
 def test_an_impossible_description_is_refused(registers: tuple[Register, ...]) -> None:
     with pytest.raises(ValueError):
         Description("test", (Feature("f", registers),), pc="a", sp="a")
+
+
+def _elements(*registers: str) -> list[ET.Element]:
+    return [ET.fromstring(f'<feature name="x">{"".join(registers)}</feature>')]
+
+
+def test_a_foreign_description_may_use_a_name_twice_but_no_number() -> None:
+    read = negotiation.describe("powerpc:common64", _elements('<reg name="a"/>', '<reg name="a"/>'))
+    assert list(read.numbers) == ["a", "a_1"]
+    with pytest.raises(TargetError, match="used twice"):
+        negotiation.describe("powerpc:common64", _elements('<reg name="a"/>', '<reg name="b" regnum="0"/>'))
+    with pytest.raises(TargetError, match="bitsize of a register is 'wide'"):
+        negotiation.describe("powerpc:common64", _elements('<reg name="a" bitsize="wide"/>'))
+
+
+def test_registers_behind_the_end_of_the_block_are_read_singly() -> None:
+    registers = negotiation.cut(ppc64.BASIC, ppc64.BASIC.g_size - 4)
+    assert [r.name for r in registers.registers if not r.in_g] == ["fpscr"]
+    assert registers.g_size == ppc64.BASIC.g_size - 4
