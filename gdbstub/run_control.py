@@ -134,6 +134,8 @@ class RunControl:
         if self._link.quirks.has(commands.Step):
             await self._go(b"s")
             return await self.await_stop()
+        if state.is_own_code(pc):
+            return await self._run_out(pc)
         word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
         # A stop inside a unit spoils it however it comes about: only a trap behind it will do.
         if self.mode is Mode.HARDWARE and not is_unit(word):
@@ -159,6 +161,18 @@ class RunControl:
                     )
                     return await self._step_by_detach(pc)
                 return await self._run_to(plan.traps)
+
+    async def _run_out(self, pc: int) -> StopReason:
+        """Run a function of the stub, or one that carries its packets, to its end, whatever the mode.
+
+        No trap may stand in it, and a stop in the middle of a packet would put another packet in there.
+        Outside of the stub LR is where the function returns to, until it calls another one.
+        """
+        end = self._state.value("lr") & ~3
+        if self._state.is_own_code(end):
+            raise OwnCode(self._describe(pc))
+        await self._plant_ends((end,))
+        return await self._run_to((end,))
 
     async def _plant_ends(self, ends: Sequence[int]) -> None:
         """Plant the traps of one step, all or none."""

@@ -237,9 +237,13 @@ class StubState:
 
     # Traps
 
+    def is_own_code(self, addr: int) -> bool:
+        """True where the stub itself runs."""
+        return any(addr in code for code in self._forbidden)
+
     async def plant(self, addr: int) -> None:
         """Put a trap at `addr`, and see that it is there.  Raises TargetError."""
-        if any(addr in code for code in self._forbidden):
+        if self.is_own_code(addr):
             raise OwnCode(self._describe(addr))
         original = await self.read(addr, INSTRUCTION_SIZE)
         if len(original) != INSTRUCTION_SIZE:

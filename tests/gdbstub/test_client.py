@@ -347,6 +347,22 @@ def test_a_step_into_the_stubs_own_code_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_function_of_the_stubs_is_run_as_one_unit(mode: Mode) -> None:
+    call, ret = 0x48000041, 0x4E800020
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(call, *[NOP] * 15, NOP, NOP, ret, *[NOP] * 13)
+    stub = stopped_stub(machine)
+    stub.own_code = range(0x140, 0x150)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        target.mode = mode
+        assert await steps(target, 3) == [0x140, 0x104, 0x108]
+
+    with_stub(stub, use, Surroundings(forbidden=[stub.own_code]))
+
+
 def test_where_no_trap_can_be_auto_steps_by_hardware() -> None:
     machine = Machine(pc=0x100)
     machine.memory[0x100] = words(*[NOP] * 32)
