@@ -175,7 +175,7 @@ class K42Stub:
 
     async def _handle(self, trap: Trap) -> Resume:
         machine = self.machine
-        # The kernel calls this code, too, and may be traced there; a trap planted in it is met by the stub first.
+        # The kernel calls this code, too, and may be traced there; a planted trap is met by the stub first.
         if machine.pc in self.own_code and trap.vector == 0x700:
             self.violations.append(f"trap in the debugger at {machine.pc:#x}")
         machine.srr0, machine.srr1 = machine.pc, machine.msr | trap.cause
