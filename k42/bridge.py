@@ -20,6 +20,8 @@ from gdbstub.stepping import Mode
 from k42.errors import UserError
 from k42.gdb_port import serve_gdb_port
 from k42.kernel import find_kernel
+from k42.packet_log import add_log_option, start_packet_log
+from k42.running import run_async
 from k42.stub_code import find_stub_code
 from thinwire.control import inject
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
@@ -64,16 +66,18 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="what the bridge types on the console to stop a running kernel (our guest: trap)",
     )
+    add_log_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    start_packet_log(arguments.log)
     stub = parse_endpoint(arguments.stub)
     listen = parse_endpoint(arguments.listen, listens=True)
     kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
     surroundings = make_surroundings(kernel, arguments.break_in, _console(arguments))
     quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode)
-    trio.run(_bridge, stub, listen, quirks, mode, surroundings)
+    run_async(_bridge, stub, listen, quirks, mode, surroundings)
     return 0
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import trio
-
 from k42.errors import UserError
+from k42.running import run_async
 from thinwire.capture import CaptureError, Packet, read, show
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.replay import Divergence, replay_mux, replay_side
@@ -54,7 +53,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
         divergence = replay_mux(packets)
     else:
         peer = parse_endpoint(arguments.to)
-        divergence = trio.run(_replay_to, peer, packets, not arguments.as_server)
+        divergence = run_async(_replay_to, peer, packets, not arguments.as_server)
     print(
         f"{len(packets)} packets: " + ("every answer as recorded" if divergence is None else str(divergence))
     )

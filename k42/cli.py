@@ -24,7 +24,7 @@ from thinwire.server import ServeError
 
 #: In the order of `k42 --help`; each is k42/NAME.py.
 SUBCOMMANDS = (
-    "up", "emulate", "mux", "bridge", "console", "gdb", "trace", "status", "capture", "doctor",
+    "up", "emulate", "mux", "bridge", "console", "gdb", "trace", "rsp", "status", "capture", "doctor",
 )  # fmt: skip
 
 #: What the user can mend; each one's text is a line for him.

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 
-import trio
-
 from k42.errors import UserError
 from k42.machines import find_machine
 from k42.monitor import monitor_at
 from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.running import run_async
 from thinwire.console import run_console
 from thinwire.control import ControlError, ask_status, attach, find, observe
 from thinwire.endpoints import Connect, Control, Endpoint, parse_endpoint
@@ -41,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
-    trio.run(_converse, _endpoint(arguments), arguments)
+    run_async(_converse, _endpoint(arguments), arguments)
     return 0
 
 

@@ -18,7 +18,9 @@ from emulator.runner import MachineRunner, describe
 from k42.errors import UserError
 from k42.gdb_port import serve_gdb_port
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
+from k42.packet_log import add_log_option, start_packet_log
 from k42.ports import DEFAULT_BASE, Ports
+from k42.running import run_async
 from k42.socket_pair import stream_pair
 from thinwire.console import run_console
 from thinwire.endpoints import Endpoint, parse_endpoint
@@ -36,6 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"where the machine's line is (default listen:{Ports(DEFAULT_BASE).line}; none for lpar)",
     )
     parser.add_argument("--gdb", metavar="HOST:PORT", help="offer the emulator's own gdb stub there")
+    add_log_option(parser)
     parser.add_argument("--halt", action="store_true", help="wait for gdb before the first instruction")
     parser.add_argument(
         "--console", choices=("stdio",), help="join the console of mambo or lpar to standard input and output"
@@ -45,11 +48,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the machine to its end."""
+    start_packet_log(arguments.log)
     if arguments.halt and arguments.gdb is None:
         raise UserError("--halt waits for gdb: say where with --gdb PORT")
     line = _line(arguments)
     gdb = None if arguments.gdb is None else parse_endpoint(arguments.gdb, listens=True)
-    exit_ = trio.run(_emulate, build_machine(arguments), arguments, line, gdb)
+    exit_ = run_async(_emulate, build_machine(arguments), arguments, line, gdb)
     print(f"k42 emulate: {describe(exit_)}", file=sys.stderr)
     return exit_.detail & 0xFF if exit_.kind is ExitKind.SHUTDOWN else CHECKSTOP_STATUS
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import capstone
-import trio
 
 from emulator.symbols import Symbols, read_symbols
 from emulator.trace import MACHINE_REGISTERS, Step, TraceError, TraceReader, TraceWriter, format_step
@@ -21,6 +20,7 @@ from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, parse_number
 from k42.progress import Progress
 from k42.remote_trace import record_remote
+from k42.running import run_async
 from k42.wired_machine import WiredMachine
 
 MOST_STEPS = 1_000_000_000
@@ -90,7 +90,7 @@ def run_record(arguments: argparse.Namespace) -> int:
         if arguments.remote is None:
             done = _record_here(arguments, start, file, str(kernel))
         else:
-            done = trio.run(_record_remote, arguments, start, file, str(kernel))
+            done = run_async(_record_remote, arguments, start, file, str(kernel))
     print(f"{done} steps in {arguments.out} ({os.path.getsize(arguments.out)} bytes)")
     return 0
 

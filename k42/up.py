@@ -32,7 +32,9 @@ from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.machines import Description, find_machine, reset_by
 from k42.monitor import monitor_of
+from k42.packet_log import start_packet_log
 from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.running import run_async
 from k42.socket_pair import stream_pair
 from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
@@ -63,11 +65,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until the user leaves the console, or for ever without one."""
+    start_packet_log(arguments.log)
     described = find_machine(arguments.kernel) if arguments.kernel else None
     if described is None:
-        trio.run(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
+        run_async(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
     else:
-        trio.run(_up_described, described, arguments)
+        run_async(_up_described, described, arguments)
     return 0
 
 

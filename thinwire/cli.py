@@ -64,7 +64,19 @@ def run(program: str, words: Sequence[str]) -> int:
         channels = assign_channels([_modern(spec) for spec in given.specs], bind=given.bind)
         chosen = options.choose(given, protocol=protocol, speeds=speeds, replay=False, end_on_exit=True)
         _warn_if_open(program, given.bind)
-        return TERMINATED if trio.run(_serve, program, line, channels, chosen, given) else 0
+        return (
+            TERMINATED
+            if trio.run(
+                _serve,
+                program,
+                line,
+                channels,
+                chosen,
+                given,
+                restrict_keyboard_interrupt_to_checkpoints=True,
+            )
+            else 0
+        )
     except EndpointError as error:
         return _fail(program, error)
     except BaseExceptionGroup as group:
