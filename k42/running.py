@@ -11,8 +11,6 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
-def run_async(
-    main: Callable[[Unpack[Arguments]], Awaitable[Result]], *arguments: Unpack[Arguments]
-) -> Result:
-    """Run `main` under trio.  Ctrl-C comes out as KeyboardInterrupt, alone or in a group, when all is closed."""
+def run_async(main: Callable[[*Arguments], Awaitable[Result]], *arguments: *Arguments) -> Result:
+    """Run `main` under trio.  Ctrl-C becomes KeyboardInterrupt, alone or in a group, when all is closed."""
     return trio.run(main, *arguments, restrict_keyboard_interrupt_to_checkpoints=True)
