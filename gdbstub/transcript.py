@@ -25,7 +25,8 @@ log = logging.getLogger("gdbstub.packet")
 # One acknowledgement or interrupt, one packet, or a stretch of other bytes.
 _TOKEN = re.compile(rb"[+\-\x03]|[$%][^#]*#..|[^$%+\-\x03]+", re.DOTALL)
 
-_LINE = re.compile(r"(?:\S+ )*?(->|<-) ([^\t]*)(?:\t.*)?")
+# Time and logger may come first; the word before the arrow is the conversation's name.
+_LINE = re.compile(r"(?:\S+ )*?(?:(\S+) )?(->|<-) ([^\t]*)(?:\t.*)?")
 
 # A packet that does not end is shown in pieces of this size.
 MAX_LINE = 1 << 20
@@ -59,10 +60,10 @@ def unescape(text: str) -> bytes:
     return raw.encode("latin-1")
 
 
-def parse_line(line: str) -> tuple[str, bytes] | None:
-    """Return direction and bytes of a transcript line, or None for a comment or an empty line."""
+def parse_line(line: str) -> tuple[str, str, bytes] | None:
+    """Return conversation, direction and bytes of a line, or None for a comment or an empty line."""
     found = _LINE.fullmatch(line.rstrip("\n"))
-    return (found[1], unescape(found[2])) if found else None
+    return (found[1] or "", found[2], unescape(found[3])) if found else None
 
 
 def explain(token: bytes) -> str:

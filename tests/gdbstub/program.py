@@ -13,6 +13,12 @@ from elftools.elf.elffile import ELFFile
 from mini_machine import OUT, Machine
 
 SOURCE = Path(__file__).parent / "program.c"
+COMPILE = (
+    *("powerpc64-linux-gnu-gcc", "-mabi=elfv1", "-mbig-endian", "-mcpu=970", "-mno-altivec"),
+    *("-g", "-O1", "-fno-inline", "-ffreestanding", "-nostdlib", "-static", "-no-pie"),
+    *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-tree-vectorize"),
+    *("-Wl,-e,main", "-Wl,--build-id=none"),
+)
 PAGE = 4096
 STACK = 0x4000_0000
 STACK_SIZE = 0x10000
@@ -27,15 +33,7 @@ def build() -> Path:
     folder = tempfile.TemporaryDirectory(prefix="gdbstub-program-")
     _FOLDERS.append(folder)
     path = Path(folder.name) / "program.elf"
-    subprocess.run(
-        [
-            *("powerpc64-linux-gnu-gcc", "-mabi=elfv1", "-mbig-endian", "-mcpu=970", "-mno-altivec"),
-            *("-g", "-O1", "-fno-inline", "-ffreestanding", "-nostdlib", "-static", "-no-pie"),
-            *("-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-tree-vectorize"),
-            *("-Wl,-e,main", "-Wl,--build-id=none", "-o", str(path), str(SOURCE)),
-        ],
-        check=True,
-    )
+    subprocess.run([*COMPILE, "-o", str(path), str(SOURCE)], check=True)
     return path
 
 
@@ -58,10 +56,10 @@ def symbols() -> dict[str, int]:
         return found
 
 
-def load() -> Machine:
+def load(path: Path | None = None) -> Machine:
     """Return a machine with the program in memory, about to execute main's first instruction."""
     machine = Machine()
-    with build().open("rb") as file:
+    with (path or build()).open("rb") as file:
         elf: Any = ELFFile(file)
         for segment in elf.iter_segments("PT_LOAD"):
             data = bytearray(segment["p_memsz"] + PAGE)

@@ -14,8 +14,10 @@ from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript, escape, explain, 
 def test_escapes_are_undone(raw: bytes) -> None:
     assert unescape(escape(raw)) == raw
     assert escape(raw).isascii() and escape(raw).isprintable()
-    assert parse_line(f"127.0.0.1:1 -> {escape(raw)}\n") == (TO_STUB, raw)
-    assert parse_line(f"12:00:00.123 gdb -> {escape(raw)}\t; {explain(raw)}\n") == (TO_STUB, raw)
+    assert parse_line(f"-> {escape(raw)}") == ("", TO_STUB, raw)
+    assert parse_line(f"127.0.0.1:1 -> {escape(raw)}\n") == ("127.0.0.1:1", TO_STUB, raw)
+    assert parse_line(f"-> {escape(raw)}") == ("", TO_STUB, raw)
+    assert parse_line(f"12:00:00.123 gdb -> {escape(raw)}\t; {explain(raw)}\n") == ("gdb", TO_STUB, raw)
 
 
 @given(
