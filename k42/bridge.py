@@ -64,7 +64,7 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--break-in",
         metavar="TEXT",
-        help="what the bridge types on the console to stop a running kernel (our guest: trap)",
+        help="what to type on the console to stop a running kernel (`up` knows it for our guest)",
     )
     add_log_option(parser)
 

@@ -28,7 +28,7 @@ from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
 from k42.bridge import add_bridge_options, make_surroundings, serve_bridge, type_on
 from k42.gdb_port import serve_gdb_port
-from k42.kernel import find_kernel
+from k42.kernel import find_kernel, guest_kernel
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.machines import Description, find_machine, reset_by
 from k42.monitor import monitor_of
@@ -46,6 +46,9 @@ from thinwire.sources import StreamFactory
 log = logging.getLogger("k42")
 
 BANNER = "[Ctrl-] opens the monitor; `quit` there ends everything]"
+
+#: Ctrl-U drops a half-typed line; then the command that enters the debugger.
+GUEST_BREAK_IN = "\x15trap"
 
 GDB_CHANNEL = 1
 #: K42 uses 2 and 4 for its network relay and 3 for its object debugger (K42 facts B).
@@ -135,7 +138,7 @@ class _Wire:
             console = f"this terminal; {console} to look on"
         print(f"kernel   {self.kernel or 'without symbols'}")
         print(f"console  {console}")
-        print(f"gdb      target remote {bridge}   the kernel's own stub; `trap` stops our kernel", flush=True)
+        print(f"gdb      target remote {bridge}   the kernel's own stub", flush=True)
         return self._join_terminal if has_terminal else trio.sleep_forever
 
     async def _serve_stub(self, *, task_status: trio.TaskStatus[str]) -> None:
@@ -145,9 +148,15 @@ class _Wire:
             Listen(LOOPBACK, self.ports.bridge),
             K42,
             self.mode,
-            make_surroundings(self.kernel, self.arguments.break_in, type_on(self.server)),
+            make_surroundings(self.kernel, self._break_in(), type_on(self.server)),
             task_status=task_status,
         )
+
+    def _break_in(self) -> str | None:
+        """What stops the kernel: for our own guest we know it, for others the user must say."""
+        if self.arguments.break_in is None and self.kernel == guest_kernel():
+            return GUEST_BREAK_IN
+        return self.arguments.break_in or None
 
     async def _join_terminal(self) -> None:
         """Converse until the user leaves; whoever takes the console over has it until he leaves."""

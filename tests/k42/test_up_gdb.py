@@ -130,6 +130,26 @@ def test_kill_on_the_emulators_stub_resets_the_machine_to_its_entry(running_up: 
     trio.run(main)
 
 
+def test_through_the_bridge_gdb_stops_a_running_kernel_by_typing(running_up: RunningUp) -> None:
+    async def main() -> None:
+        with trio.fail_after(110):
+            async with running_up() as up, await up.console() as console:
+                await console.expect(console.prompt)
+                await console.type("half a li")
+                await console.expect("half a li")
+                async with open_gdb([str(guest_kernel())]) as gdb:
+                    said = await gdb.connect(f"{LOOPBACK}:{up.ports.bridge}")
+                    assert "breakpoint" in said
+                    await gdb.start("continue")
+                    assert "21" in await console.ask("fib 8")
+                    await gdb.interrupt()
+                    assert (await gdb.wait_stop()).frame["func"] == "breakpoint"
+                    await gdb.console("detach")
+                assert "55" in await console.ask("fib 10")
+
+    trio.run(main)
+
+
 def test_control_c_stops_the_emulated_machine(running_up: RunningUp) -> None:
     async def main() -> None:
         async with running_up() as up, attached(up, "emulator_gdb") as (gdb, console):
