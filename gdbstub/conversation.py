@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,8 @@ from gdbstub.packet import Interrupt
 from gdbstub.session import Request, Session, State
 from gdbstub.stepping import step_range
 from gdbstub.target import (
+    SIGINT,
+    SIGTRAP,
     Action,
     ActionKind,
     BreakpointKind,
@@ -48,6 +51,10 @@ CLEAN_UP_PATIENCE = 5.0
 
 # Seconds a client may refuse to read.
 SEND_PATIENCE = 10.0
+
+# Seconds for which a 0x03 that crossed a stop reply holds for the next step.  gdb makes a software watchpoint
+# of steps, one after the other, and does not stop by itself; a person does not type that fast.
+CROSSING = 0.25
 
 # Texts of breakpoint commands that wait for a client too slow to read them; the oldest are dropped.
 MAX_SHOWN = 1000
@@ -76,6 +83,7 @@ class Conversation:
         self._name = name
         self._ending: Request | None = None
         self._is_interrupted = False
+        self._crossed_at = -math.inf
 
     async def converse(self) -> None:
         """Answer requests until the session is closed from either side."""
@@ -167,7 +175,7 @@ class Conversation:
                     await self._run(request)
                 case Interrupt():
                     # It crossed the stop reply on its way here.
-                    pass
+                    self._crossed_at = trio.current_time()
                 case _:
                     session.reply(await answers.answer(attachment, request))
         except TargetLost:
@@ -255,7 +263,8 @@ class Conversation:
 
     async def _run(self, request: Request) -> None:
         target, session = self._target, self._session
-        self._is_interrupted = False
+        self._is_interrupted = trio.current_time() - self._crossed_at < CROSSING
+        self._crossed_at = -math.inf
         actions = await self._actions(request)
         session.run()
         await self._flush()
@@ -269,6 +278,8 @@ class Conversation:
                 reason = replace(target.stopped, kind=StopKind.SIGNAL, signal=0)
             else:
                 reason = await self._carry_out(actions)
+                if reason is not None and self._is_interrupted and _is_end_of_step(reason, actions):
+                    reason = replace(reason, signal=SIGINT)
             if reason is not None:
                 reason = await self._with_registers(reason)
         except TargetLost:
@@ -378,3 +389,9 @@ class Conversation:
             if isinstance(target, Breakpoints):
                 await target.remove(place)
             self._attachment.breakpoints.discard(place)
+
+
+def _is_end_of_step(reason: StopReason, actions: list[Action]) -> bool:
+    """True if nothing else has happened than that a step was made."""
+    is_step = all(action.kind is not ActionKind.CONTINUE for action in actions)
+    return is_step and reason.kind is StopKind.SIGNAL and reason.signal == SIGTRAP

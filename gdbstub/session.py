@@ -100,7 +100,7 @@ class Session:
         """Return the next request to serve in the present state, or None if there is none.
 
         While RUNNING these are interrupts and what ends a run; the others keep their place.  An interrupt
-        that comes while IDLE crossed the stop reply on its way and is dropped.
+        that comes while IDLE crossed the stop reply on its way.
         """
         if self.state is State.RUNNING:
             for index, request in enumerate(self._requests):
@@ -108,11 +108,7 @@ class Session:
                     del self._requests[index]
                     return request
             return None
-        while self._requests and self.state is State.IDLE:
-            request = self._requests.popleft()
-            if not isinstance(request, Interrupt):
-                return request
-        return None
+        return self._requests.popleft() if self._requests and self.state is State.IDLE else None
 
     def reply(self, body: bytes) -> None:
         """Answer the request served last."""

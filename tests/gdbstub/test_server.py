@@ -205,3 +205,17 @@ def test_nothing_a_client_sends_ends_the_server(pieces: list[bytes]) -> None:
     # The next client finds a target that answers.
     if target.stopped is not None and not target.stopped.is_final:
         assert replies(target, b"qC") == [b"QC1"]
+
+
+def test_an_interrupt_between_two_steps_ends_the_second() -> None:
+    """Or a software watchpoint, which is steps without end, could hardly be stopped."""
+    stops: list[bytes] = []
+
+    async def use(client: Client) -> None:
+        stops.append(await client.ask(b"vCont;s:1"))
+        await client.stream.send_all(b"\x03" + frame(b"vCont;s:1"))
+        stops.append(await client.hear())
+        stops.append(await client.ask(b"vCont;s:1"))
+
+    converse(MachineTarget(program.load()), use)
+    assert [stop[:3] for stop in stops] == [b"T05", b"T02", b"T05"]
