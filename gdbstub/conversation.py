@@ -10,7 +10,7 @@ import errno
 import logging
 import math
 from collections import deque
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -70,8 +70,12 @@ INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE}
 class Conversation:
     """One connected client."""
 
-    def __init__(self, stream: trio.abc.Stream, target: Target, name: str) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, target: Target, name: str, access: trio.Lock | None = None
+    ) -> None:
         self._stream = stream
+        # Where nobody else looks, taking turns costs nothing.
+        self._access: AbstractAsyncContextManager[object] = access or nullcontext()
         self._target = target
         self._session = Session()
         self._attachment = Attachment(target, self._show)
@@ -177,7 +181,9 @@ class Conversation:
                     # It crossed the stop reply on its way here.
                     self._crossed_at = trio.current_time()
                 case _:
-                    session.reply(await answers.answer(attachment, request))
+                    async with self._access:
+                        reply = await answers.answer(attachment, request)
+                    session.reply(reply)
         except TargetLost:
             session.close()
             raise
@@ -320,7 +326,8 @@ class Conversation:
         """Resume and wait for the stop, listening to the client.  None if the client ended it."""
         target = self._target
         if all(action.kind in target.actions for action in actions):
-            await target.resume(actions)
+            async with self._access:
+                await target.resume(actions)
             if target.stopped is not None:
                 return target.stopped
             wait = target.wait_stop
@@ -393,5 +400,6 @@ class Conversation:
 
 def _is_end_of_step(reason: StopReason, actions: list[Action]) -> bool:
     """True if nothing else has happened than that a step was made."""
-    is_step = all(action.kind is not ActionKind.CONTINUE for action in actions)
+    # gdb steps one thread and continues the others: `vCont;s:1;c`.
+    is_step = any(action.kind is not ActionKind.CONTINUE for action in actions)
     return is_step and reason.kind is StopKind.SIGNAL and reason.signal == SIGTRAP

@@ -212,10 +212,10 @@ def test_an_interrupt_between_two_steps_ends_the_second() -> None:
     stops: list[bytes] = []
 
     async def use(client: Client) -> None:
-        stops.append(await client.ask(b"vCont;s:1"))
-        await client.stream.send_all(b"\x03" + frame(b"vCont;s:1"))
+        stops.append(await client.ask(b"vCont;s:1;c"))
+        await client.stream.send_all(b"\x03" + frame(b"vCont;s:1;c"))
         stops.append(await client.hear())
-        stops.append(await client.ask(b"vCont;s:1"))
+        stops.append(await client.ask(b"vCont;s:1;c"))
 
     converse(MachineTarget(program.load()), use)
     assert [stop[:3] for stop in stops] == [b"T05", b"T02", b"T05"]
