@@ -175,13 +175,19 @@ def _overflow(status: int, sign: int, raised: int, single: bool) -> Outcome:
 
 
 def _join(mantissa: int, exponent: int) -> int:
-    """Return the image of a number that is representable as a double."""
+    """Return the image of a number that is representable as a double.
+
+    Others come from single operations on doubles that no single can hold, with a trap enabled, where even
+    the adjusted exponent does not fit.  The architecture leaves their result open: zero's or infinity's side.
+    """
     if mantissa == 0:
         return 0
     shift = 53 - mantissa.bit_length()
     if exponent - shift < -1074:
         shift = exponent + 1074
-        return mantissa << shift
+        return mantissa << shift if shift >= 0 else mantissa >> -shift
+    if exponent - shift > 971:
+        return INFINITY
     return (exponent - shift + 1075) << 52 | mantissa << shift & FRACTION
 
 

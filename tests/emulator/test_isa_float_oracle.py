@@ -10,7 +10,7 @@ from oracle import OUT_CR, OUT_FPR, OUT_FPSCR, SCRATCH_BYTES
 
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
-from emulator.isa import fpscr
+from emulator.isa import fpscr, softfloat
 from emulator.isa.decode import instructions
 
 PER_ROW = int(os.environ.get("ORACLE_RECORDS", "40"))
@@ -166,3 +166,10 @@ def test_the_host_unit_does_what_plain_ints_do(seed):
     exact = oracle.run_on_engine(image, ReferenceEngine)
     found = oracle.differences(image, exact, oracle.run_on_engine(image, ThreadedEngine))
     assert not found, f"{len(found)}\n" + "\n".join(found[:40])
+
+
+@pytest.mark.parametrize("trap", [fpscr.OE, fpscr.UE])
+@pytest.mark.parametrize("image", [0x0000_0000_0000_0001, 0x7FE0_0000_0000_0000])
+def test_a_single_product_of_doubles_out_of_all_range_has_some_result(trap, image):
+    result, _ = softfloat.multiply(trap, image, image, True)
+    assert result in (0, softfloat.INFINITY)
