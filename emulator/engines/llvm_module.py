@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
 from emulator.engines.llvm_source import PAGE_MASK, SIGNATURE, Printer
+from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form
 
 PRELUDE = f"""\
@@ -32,22 +33,36 @@ define void @enter({SIGNATURE}) {{
 """
 
 
-def print_module(forms: Iterable[Form], helpers: set[str]) -> str:
-    """Return the IR of a module with a handler for each of `forms`, and near ones of direct branches.
+def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
+    """Return the IR of a module with a handler for each of `entries`, and near ones of direct branches.
 
     The names of the helpers it calls are added to `helpers`.
     """
     parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
-    for form in forms:
-        for is_near in (False, True) if is_direct_branch(form) else (False,):
+    slow: dict[Form, None] = {}
+    for entry in entries:
+        for is_near in variants(entry):
             printer = Printer(helpers, is_near)
-            parts.append(printer.handler(handler_name(form, is_near), form))
+            name = handler_name(entry, is_near)
+            match entry:
+                case Form():
+                    parts.append(printer.handler(name, entry))
+                case Pair():
+                    parts.append(printer.pair_handler(name, entry))
+            slow |= printer.left_to_slow
+    parts += (Printer(helpers, False).slow_handler(form) for form in slow)
     return "\n".join(parts)
 
 
-def handler_name(form: Form, is_near: bool = False) -> str:
-    """Return the symbol of a form's handler; `is_near`: of a branch within its own page."""
-    return f"h_{form.name}{'_near' if is_near else ''}"
+def handler_name(entry: Form | Pair, is_near: bool = False) -> str:
+    """Return the symbol of a handler; `is_near`: of a branch within its own page."""
+    return f"h_{entry.name}{'_near' if is_near else ''}"
+
+
+def variants(entry: Form | Pair) -> tuple[bool, ...]:
+    """Return the values of `is_near` that `entry` has a handler for."""
+    form = entry.second if isinstance(entry, Pair) else entry
+    return (False, True) if is_direct_branch(form) else (False,)
 
 
 def is_direct_branch(form: Form) -> bool:

@@ -12,6 +12,11 @@ jump settles the account.  With more than a page of instructions left the next j
 again; with less, `h_near_end` plants the handler `h_stop` where the budget will be used up, and whoever
 comes next takes it away (PLANTED).
 
+A handler that calls something would build a frame for it even where it does not call.  So what needs Python
+(a TLB miss, a rare helper) is left, before the instruction has had an effect, to a second function, the
+form's slow handler, which begins the instruction again.  A handler of a pair (engines/pairs) executes two
+records and leaves each of the two in the same way.
+
 Leaving is `ret void` with pc and icount exact in the state block.  Before anything that may stop they are
 stored; after it, REASON tells whether to leave.
 
@@ -25,6 +30,7 @@ from hashlib import sha256
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
+from emulator.engines.pairs import Link, Pair
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Slot, Value, Word
 
@@ -37,6 +43,11 @@ MAX_ARGUMENTS = 5
 
 _BINARY = {"add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "udiv", "sdiv"}
 _COMPARE = {"eq", "ne", "ult", "slt"}
+
+
+def slow_name(form: Form) -> str:
+    """Return the symbol of the handler that does what `form`'s other handlers leave to it."""
+    return f"slow_{form.name}"
 
 
 def helper_name(helper: Helper) -> str:
@@ -59,7 +70,19 @@ class Printer:
     count: int = 0
     block: str = "entry"
     needs_leave: bool = False
-    bits: dict[int, int] = field(default_factory=dict)
+    #: The record being executed, and what the names of its values begin with.
+    record: str = "%r"
+    values: str = "%v"
+    #: What has been put, in order, and where the second of a pair finds it.
+    puts: list[str] = field(default_factory=list)
+    link: Link | None = None
+    #: What executes the record from its beginning: a form's slow handler, or a pointer to a handler;
+    #: None: this function is the one.
+    restart: Form | str | None = None
+    #: Nothing of the instruction's effect has happened so far.
+    is_unwritten: bool = True
+    #: Instructions whose slow handlers this function goes to, in order.
+    left_to_slow: dict[Form, None] = field(default_factory=dict)
 
     # Lines.
 
@@ -103,11 +126,11 @@ class Printer:
         self.line(f"store i64 {value}, ptr {self.word_pointer(index)}")
 
     def record_word(self, offset: int) -> str:
-        pointer = self.assign(f"getelementptr i8, ptr %r, i64 {offset}")
+        pointer = self.assign(f"getelementptr i8, ptr {self.record}, i64 {offset}")
         return self.assign(f"load i64, ptr {pointer}")
 
     def slot(self, number: int) -> str:
-        pointer = self.assign(f"getelementptr i8, ptr %r, i64 {layout.SLOT_OFFSET + 2 * number}")
+        pointer = self.assign(f"getelementptr i8, ptr {self.record}, i64 {layout.SLOT_OFFSET + 2 * number}")
         return self.assign(f"zext i16 {self.assign(f'load i16, ptr {pointer}')} to i64")
 
     def place(self, place: Arg) -> str:
@@ -124,7 +147,7 @@ class Printer:
 
     def left_before(self) -> str:
         """Return how many instructions are left before this one."""
-        here, base = (self.assign(f"ptrtoint ptr {p} to i64") for p in ("%r", "%base"))
+        here, base = (self.assign(f"ptrtoint ptr {p} to i64") for p in (self.record, "%base"))
         done = self.assign(f"ashr exact i64 {self.assign(f'sub i64 {here}, {base}')}, {_RECORD_SHIFT}")
         return self.assign(f"sub i64 %left, {done}")
 
@@ -165,10 +188,12 @@ class Printer:
         self.line(f"musttail call preserve_nonecc void {function}({arguments})")
         self.line("ret void")
 
+    def next_record(self) -> str:
+        return self.assign(f"getelementptr i8, ptr {self.record}, i64 {layout.RECORD_SIZE}")
+
     def goto_next(self) -> None:
         """Complete this instruction and go on with the next record."""
-        record = self.assign(f"getelementptr i8, ptr %r, i64 {layout.RECORD_SIZE}")
-        self.dispatch(record, "%left", "%base")
+        self.dispatch(self.next_record(), "%left", "%base")
 
     def goto_record(self, record: str, left: str | None = None) -> None:
         """Complete this instruction (unless `left` is given) and jump to `record`."""
@@ -204,10 +229,44 @@ class Printer:
 
     def handler(self, name: str, form: Form) -> str:
         """Return the definition of `form`'s handler."""
+        self.restart = None if self.is_near else form
+        self._effect(form)
+        return self._finish(name)
+
+    def slow_handler(self, form: Form) -> str:
+        """Return the definition of the handler that `form`'s others leave to what they cannot do."""
+        self._effect(form)
+        return self._finish(slow_name(form), "noinline")
+
+    def pair_handler(self, name: str, pair: Pair) -> str:
+        """Return the definition of the handler that executes both of `pair`."""
+        self.restart = pair.first
+        for op in operations(pair.first, has_host_float=True):
+            self._step(op)
+        self._go_on_together()
+        self.values, self.link = "%w", pair.link
+        self._effect(pair.second)
+        return self._finish(name)
+
+    def _go_on_together(self) -> None:
+        """Go on with the second of a pair here, or by its record if that holds h_stop.
+
+        Python forgets the first of a pair together with the second, and what the first cannot do without
+        Python its slow handler does, which goes on with the second's record.
+        """
+        second = self.next_record()
+        handler = self.assign(f"load ptr, ptr {second}")
+        is_stop = self.assign(f"icmp eq ptr {handler}, {self.get_pointer(layout.STOP_HANDLER)}")
+        self.line(f"br i1 {is_stop}, label %apart, label %together, !prof !1")
+        self.label("apart")
+        self.tail(handler, second, "%left", "%base")
+        self.label("together")
+        self.record, self.restart, self.is_unwritten = second, handler, True
+
+    def _effect(self, form: Form) -> None:
+        """Print the effect of an instruction, and the ways to go on."""
         is_ending_run = False
         for op in operations(form, has_host_float=True):
-            if op.result is not None:
-                self.bits[op.result.number] = op.result.bits
             match op.code:
                 case "context_changed":
                     is_ending_run = True
@@ -224,9 +283,11 @@ class Printer:
                 self._end_run(self.assign(f"add i64 {self.record_word(layout.PC_OFFSET)}, 4"))
             else:
                 self.goto_next()
+
+    def _finish(self, name: str, attributes: str = "") -> str:
         if self.needs_leave:
             self.leave_block()
-        return self.define(name)
+        return self.define(name, attributes)
 
     def _branch(self, target: Arg, is_ending_run: bool) -> None:
         if is_ending_run:
@@ -254,7 +315,7 @@ class Printer:
         """Return an operand."""
         match arg:
             case Value():
-                return f"%v{arg.number}"
+                return f"{self.values}{arg.number}"
             case int():
                 return str(arg - (1 << 64) if arg >> 63 else arg)
         raise TypeError(f"not a value: {arg!r}")
@@ -274,12 +335,15 @@ class Printer:
         elif code in ("call", "call_if"):
             self._call(op)
         elif code == "put":
-            self.line(f"store i64 {self.value(args[1])}, ptr {self.place(args[0])}")
+            self.is_unwritten = False
+            self.puts.append(self.value(args[1]))
+            self.line(f"store i64 {self.puts[-1]}, ptr {self.place(args[0])}")
         elif code == "put_bit":
+            self.is_unwritten = False
             self._put_bit(args)
         else:
             assert op.result is not None
-            self.line(f"%v{op.result.number} = {self._expression(op)}")
+            self.line(f"{self.value(op.result)} = {self._expression(op)}")
 
     def _expression(self, op: Op) -> str:
         """Return the instruction that computes an op's result."""
@@ -293,11 +357,13 @@ class Printer:
                 return f"icmp {code} i64 {self.value(args[0])}, {self.value(args[1])}"
             case "const":
                 return f"or i{bits} {self._operand(args[0], bits)}, {'false' if bits == 1 else 0}"
+            case "get" if linked := self._linked(args[0]):
+                return f"or i64 {linked}, 0"
             case "get":
                 return f"load i64, ptr {self.place(args[0])}"
             case "get_bit":
                 pointer, shift = self._bit_place(args[0])
-                field_ = self.assign(f"load i64, ptr {pointer}")
+                field_ = self._linked(args[0]) or self.assign(f"load i64, ptr {pointer}")
                 return f"trunc i64 {self.assign(f'lshr i64 {field_}, {shift}')} to i1"
             case "select":
                 condition, yes, no = args
@@ -346,6 +412,11 @@ class Printer:
             case "pc":
                 return f"or i64 {self.record_word(layout.PC_OFFSET)}, 0"
         raise ValueError(f"no IR for {code}")
+
+    def _linked(self, place: Arg) -> str | None:
+        """Return the value at `place` if the first of the pair has just put it there."""
+        link = self.link
+        return self.puts[link.put] if link and place == Slot(link.slot) else None
 
     def _double(self, arg: Arg) -> str:
         return self.assign(f"bitcast i64 {self.value(arg)} to double")
@@ -402,18 +473,35 @@ class Printer:
         addend = self.assign(f"load i64, ptr {pointer}")
         return self.assign(f"inttoptr i64 {self.assign(f'add i64 {ea}, {addend}')} to ptr")
 
+    def _restarts(self, slow: str) -> bool:
+        """At label `slow`, leave the instruction to the handler that can do it all, if that is possible."""
+        if self.restart is None or not self.is_unwritten:
+            return False
+        self.label(slow)
+        match self.restart:
+            case Form():
+                self.left_to_slow[self.restart] = None
+                self.tail(f"@{slow_name(self.restart)}", self.record, "%left", "%base")
+            case handler:
+                self.tail(handler, self.record, "%left", "%base")
+        return True
+
     def _load(self, op: Op, size: int) -> None:
         assert op.result is not None
         ea, width = self.value(op.args[0]), 8 * size
         hit, entry = self._lookup(ea, size, 0)
         fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
+        is_left = self._restarts(slow)
         self.label(fast)
         value = self.assign(f"load i{width}, ptr {self._host_address(ea, entry)}, align 1")
         if size > 1:
             value = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {value})")
         if size < 8:
             value = self.assign(f"zext i{width} {value} to i64")
+        if is_left:
+            self.line(f"{self.value(op.result)} = or i64 {value}, 0")
+            return
         self.line(f"br label %{done}")
         self.label(slow)
         self._refill_or_ask("refill_load", ea, size, fast)
@@ -421,19 +509,23 @@ class Printer:
         slow_value = self.assign(f"call i64 {self.get_pointer(layout.LOAD)}(i64 {ea}, i64 {size})")
         last = self._leave_if_raised(done)
         self.label(done)
-        self.line(f"%v{op.result.number} = phi i64 [ {value}, %{fast} ], [ {slow_value}, %{last} ]")
+        self.line(f"{self.value(op.result)} = phi i64 [ {value}, %{fast} ], [ {slow_value}, %{last} ]")
 
     def _store(self, op: Op, size: int) -> None:
         ea, value, width = self.value(op.args[0]), self.value(op.args[1]), 8 * size
         hit, entry = self._lookup(ea, size, layout.TLB_STORE_OFFSET)
         fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
+        is_left = self._restarts(slow)
+        self.is_unwritten = False
         self.label(fast)
         pointer = self._host_address(ea, entry)
         narrow = value if size == 8 else self.assign(f"trunc i64 {value} to i{width}")
         if size > 1:
             narrow = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {narrow})")
         self.line(f"store i{width} {narrow}, ptr {pointer}, align 1")
+        if is_left:
+            return
         self.line(f"br label %{done}")
         self.label(slow)
         self._refill_or_ask("refill_store", ea, size, fast)
@@ -457,7 +549,12 @@ class Printer:
         slow, done, before = self.fresh("slow"), self.fresh("done"), self.block
         if is_rare:
             self.line(f"br i1 {self.value(op.args[0])}, label %{slow}, label %{done}, !prof !1")
+            if self._restarts(slow):
+                self.label(done)
+                self.line(f"{self.value(op.result)} = or i64 {self.value(op.args[1])}, 0")
+                return
             self.label(slow)
+        self.is_unwritten = False
         self.store_place()
         assert callable(helper) and len(values) <= MAX_ARGUMENTS
         padded = [*map(self.value, values), *["0"] * MAX_ARGUMENTS][:MAX_ARGUMENTS]
@@ -469,6 +566,6 @@ class Printer:
         self.label(done)
         if is_rare:
             otherwise = self.value(op.args[1])
-            self.line(f"%v{op.result.number} = phi i64 [ {otherwise}, %{before} ], [ {result}, %{last} ]")
+            self.line(f"{self.value(op.result)} = phi i64 [ {otherwise}, %{before} ], [ {result}, %{last} ]")
         else:
-            self.line(f"%v{op.result.number} = phi i64 [ {result}, %{last} ]")
+            self.line(f"{self.value(op.result)} = phi i64 [ {result}, %{last} ]")

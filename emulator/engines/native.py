@@ -8,6 +8,7 @@ code depends on: the sources that generate it, LLVM's version, and the processor
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -19,20 +20,28 @@ import llvmlite.binding as llvm
 
 import emulator
 from emulator.engines import object_cache
-from emulator.engines.llvm_module import handler_name, is_direct_branch, print_module
+from emulator.engines.llvm_module import handler_name, print_module, variants
 from emulator.engines.llvm_source import helper_number
 from emulator.engines.object_cache import Compiled
+from emulator.engines.pairs import Pair, pairs
 from emulator.isa.decode import ILLEGAL, Form, forms, instructions
 from emulator.isa.values import Helper
 
 #: What the code generator is made of.
-_SOURCES = ("isa/*.py", "engines/layout.py", "engines/llvm_*.py", "engines/native.py", "cpu/state.py")
+_SOURCES = (
+    "isa/*.py",
+    "engines/layout.py",
+    "engines/llvm_*.py",
+    "engines/pairs.py",
+    "engines/native.py",
+    "cpu/state.py",
+)
 COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_near_end", "h_miss", "h_page_end")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Forms that are compiled together."""
+    """What is compiled together: the forms of a section of the ISA in a mode, or the pairs."""
 
     section: str
     is64: bool
@@ -41,11 +50,17 @@ class Group:
     def name(self) -> str:
         return f"{self.section}{'' if self.is64 else '32'}.o"
 
-    def forms(self) -> list[Form]:
+    def entries(self) -> Sequence[Form | Pair]:
+        if self == PAIRS:
+            return pairs()
         rows = [row for row in instructions() if row.section == self.section]
         if self.section == "branch":
             rows.append(ILLEGAL)
         return [form for row in rows for form in forms(row, self.is64)]
+
+
+#: A pair is made of what does not depend on the mode, or is of 64-bit mode.
+PAIRS = Group("pairs", True)
 
 
 def group_of(form: Form) -> Group:
@@ -80,10 +95,7 @@ def handlers(group: Group) -> Handlers:
 
 def _symbols(group: Group) -> list[str]:
     names = list(COMMON)
-    for form in group.forms():
-        names.append(handler_name(form))
-        if is_direct_branch(form):
-            names.append(handler_name(form, is_near=True))
+    names += (handler_name(entry, is_near) for entry in group.entries() for is_near in variants(entry))
     return names
 
 
@@ -116,10 +128,8 @@ def _target_machine() -> Any:
 def _compile(group: Group) -> Compiled:
     machine = _target_machine()
     helpers: set[str] = set()
-    module = llvm.parse_assembly(print_module(group.forms(), helpers))
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    # Without LLVM's passes: they cost a third more time, and code generation alone comes to the same code.
+    module = llvm.parse_assembly(print_module(group.entries(), helpers))
     return Compiled(machine.emit_object(module), tuple(sorted(helpers)))
 
 

@@ -19,6 +19,7 @@ import ctypes
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
@@ -28,6 +29,7 @@ from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
 from emulator.engines.llvm_module import handler_name, is_direct_branch
+from emulator.engines.pairs import Link, pairs
 from emulator.engines.run import run
 from emulator.isa import storage
 from emulator.isa.decode import Decoded, Form, decode
@@ -69,6 +71,20 @@ class Prepared(NamedTuple):
     near_handler: int
     is_relative: bool
     ends_line: bool
+    followers: Followers | None
+    form: Form
+
+
+class Fusion(NamedTuple):
+    """Handlers of two forms in a row, if `link` holds (engines/pairs)."""
+
+    link: Link | None
+    handler: int
+    near_handler: int
+
+
+#: What can follow an instruction in a pair.
+Followers = dict[Form, list[Fusion]]
 
 
 class ThreadedEngine:
@@ -257,7 +273,8 @@ class ThreadedEngine:
         return code
 
     def _forget(self, code: CodePage, first: int, last: int) -> None:
-        """Make records [first, last) undecoded."""
+        """Make records [first, last) undecoded, and the one before, which may execute the first as well."""
+        first = max(first - 1, 0)
         handlers = array("Q", [self._decode_handler]) * (last - first)
         code.words[_WORDS_PER_RECORD * first : _WORDS_PER_RECORD * last : _WORDS_PER_RECORD] = handlers
 
@@ -272,6 +289,7 @@ class ThreadedEngine:
         """Decode up to `count` records from `first` on, until a jump or one already decoded."""
         words, prepared = code.words, self._prepared[code.is64]
         last = min(first + count, RECORDS_PER_PAGE)
+        before: Prepared | None = None
         for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
             at = _WORDS_PER_RECORD * index
             if words[at] != self._decode_handler and index != first:
@@ -279,6 +297,7 @@ class ThreadedEngine:
             pc = code.start + 4 * index
             if pc in self._breakpoints and not ignore_breakpoints:
                 words[at] = self._breakpoint_handler
+                before = None
                 continue
             entry = prepared.get(word)
             if entry is None:
@@ -291,7 +310,19 @@ class ThreadedEngine:
             else:
                 words[at + 1] = entry.immediate
                 words[at] = entry.handler
+            if before is not None and before.followers is not None:
+                self._fuse(words, at, before, entry)
             if entry.ends_line:
+                return
+            before = entry
+
+    def _fuse(self, words: array[int], at: int, first: Prepared, second: Prepared) -> None:
+        """Let the record before `at` execute the one at `at` as well, if the two are a pair."""
+        assert first.followers is not None
+        for link, handler, near_handler in first.followers.get(second.form, ()):
+            if link is None or link.holds(first.slots, second.slots):
+                is_near = second.near_handler == words[at] != second.handler
+                words[at - _WORDS_PER_RECORD] = near_handler if is_near else handler
                 return
 
     def _code_words(self, real: int, count: int) -> Iterable[int]:
@@ -319,7 +350,11 @@ class ThreadedEngine:
         slots = 0
         for value in reversed(decoded.slots):
             slots = slots << 16 | value
-        return Prepared(handler, decoded.immediate, slots, near, decoded.is_relative, ends_line)
+        followers = _followers().get(decoded.form)
+        is_relative = decoded.is_relative
+        return Prepared(
+            handler, decoded.immediate, slots, near, is_relative, ends_line, followers, decoded.form
+        )
 
     def _handler(self, form: Form) -> tuple[int, int, bool]:
         """Return the addresses of a form's handler and near handler, and whether it ends a line."""
@@ -392,6 +427,17 @@ class ThreadedEngine:
         _put_entry(self._tlb, number, access, page, layout.NO_TAG, addend)
         number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
         _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
+
+
+@cache
+def _followers() -> dict[Form, Followers]:
+    """Return the handlers of pairs, by their first and their second form."""
+    addresses = native.handlers(native.PAIRS).addresses
+    found: dict[Form, Followers] = {}
+    for pair in pairs():
+        far, near = (addresses.get(handler_name(pair, is_near), 0) for is_near in (False, True))
+        found.setdefault(pair.first, {}).setdefault(pair.second, []).append(Fusion(pair.link, far, near))
+    return found
 
 
 def _put_entry(table: array[int], number: int, access: Access, tag: int, no_tag: int, addend: int) -> None:

@@ -6,10 +6,13 @@ import oracle
 import pytest
 from oracle import encode
 
-from emulator.cpu.state import MSR_SF
+from emulator.cpu.exits import ExitKind
+from emulator.cpu.state import MSR_ME, MSR_SF
 from emulator.engines import layout, threaded
+from emulator.engines.pairs import pairs
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
+from emulator.isa.decode import operations
 
 MEMORY = 1 << 20
 
@@ -140,3 +143,34 @@ def test_generations_of_the_second_level_come_round():
         processor.mmu.flush()
         engine.run(2)
         assert processor.state.get("gpr", 3) == number & 0xFF
+
+
+def test_a_breakpoint_on_the_second_of_a_pair_stops_a_loop_that_has_run():
+    processor, engine = start(count_down())
+    processor.state.put("ctr", 1 << 40)
+    assert engine.run(10_000) is None
+    engine.set_breakpoints(frozenset({0x1004}))
+    outcome = engine.run(10_000)
+    assert outcome is not None and (outcome.kind, outcome.instructions) == (ExitKind.BREAKPOINT, 1)
+    assert (processor.state.pc, processor.state.get("gpr", 3)) == (0x1004, 5001)
+    engine.set_breakpoints(frozenset())
+    assert engine.run(9_999) is None
+    assert processor.state.get("gpr", 3) == 10_000
+
+
+def test_a_fault_in_the_second_of_a_pair_is_the_seconds():
+    words = [encode("addi", rt=3, ra0=3, si=1), encode("lwz", rt=4, ra0=3, d=0)]
+    processor, engine = start(words)
+    processor.state.msr = MSR_SF | MSR_ME
+    processor.state.put("gpr", 1 << 40, 3)
+    assert engine.run(2) is None
+    state = processor.state
+    assert (state.icount, state.get("srr0"), state.get("gpr", 3)) == (1, 0x1004, (1 << 40) + 1)
+
+
+def test_the_table_of_pairs_names_what_can_be_executed_together():
+    for pair in pairs():
+        codes = {op.code for op in operations(pair.first, has_host_float=True)}
+        assert not codes & {"branch", "branch_if", "context_changed", "call", "put_bit"}, pair.name
+        assert pair.first.is64 and pair.second.is64
+    assert len({pair.name for pair in pairs()}) == len(pairs())
