@@ -31,13 +31,16 @@ SEAT_PATIENCE = 0.5
 TURN_AWAY_PATIENCE = 5.0
 
 
-async def serve(stream: trio.abc.Stream, target: Target, name: str = "gdb") -> None:
-    """Serve one client until it detaches, kills, or is gone.  `name` is what the log calls it.
+async def serve(
+    stream: trio.abc.Stream, target: Target, name: str = "gdb", access: trio.Lock | None = None
+) -> None:
+    """Serve one client until it detaches, kills, or is gone.  `name` is what the log calls it; `access` is
+    the lock it shares with observers.
 
     Raises TargetLost when the target is gone; the client's connection is closed in any case.
     """
     async with stream:
-        conversation = Conversation(stream, target, name)
+        conversation = Conversation(stream, target, name, access)
         try:
             await conversation.converse()
         finally:
@@ -45,7 +48,9 @@ async def serve(stream: trio.abc.Stream, target: Target, name: str = "gdb") -> N
                 await conversation.clean_up()
 
 
-async def serve_listeners(listeners: Sequence[trio.abc.Listener[trio.SocketStream]], target: Target) -> None:
+async def serve_listeners(
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]], target: Target, access: trio.Lock | None = None
+) -> None:
     """Serve `target` to one client after the other, for ever.
 
     A second client is told who holds the target, and its connection is closed.
@@ -56,7 +61,7 @@ async def serve_listeners(listeners: Sequence[trio.abc.Listener[trio.SocketStrea
         name = _peer(stream)
         if await seat.take(name):
             try:
-                await serve(stream, target, name)
+                await serve(stream, target, name, access)
             except TargetLost as problem:
                 log.error("%s: %s", name, problem)
             finally:

@@ -18,7 +18,7 @@ from gdbstub.client import Surroundings, connect
 from gdbstub.quirks import AUTO, K42, ROWS, Quirks
 from gdbstub.stepping import Mode
 from k42.errors import UserError
-from k42.gdb_port import serve_gdb_port
+from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
 from k42.running import run_async
@@ -66,6 +66,7 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="what to type on the console to stop a running kernel (`up` knows it for our guest)",
     )
+    add_observe_option(parser)
     add_log_option(parser)
 
 
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
     surroundings = make_surroundings(kernel, arguments.break_in, _console(arguments))
     quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode)
-    run_async(_bridge, stub, listen, quirks, mode, surroundings)
+    run_async(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments))
     return 0
 
 
@@ -94,11 +95,16 @@ def _console(arguments: argparse.Namespace) -> Type | None:
 
 
 async def _bridge(
-    stub: Endpoint, listen: Endpoint, quirks: Quirks, mode: Mode, surroundings: Surroundings
+    stub: Endpoint,
+    listen: Endpoint,
+    quirks: Quirks,
+    mode: Mode,
+    surroundings: Surroundings,
+    observers: Endpoint | None,
 ) -> None:
     async with open_streams(stub) as (place, connect_stub), trio.open_nursery() as nursery:
         stream = await connect_stub()
-        serve = partial(serve_bridge, stream, listen, quirks, mode, surroundings)
+        serve = partial(serve_bridge, stream, listen, quirks, mode, surroundings, observers)
         where = await nursery.start(serve)
         print(f"stub  {place}\ngdb   target remote {where}", flush=True)
 
@@ -109,13 +115,16 @@ async def serve_bridge(
     quirks: Quirks = K42,
     mode: Mode = Mode.AUTO,
     surroundings: Surroundings | None = None,
+    observers: Endpoint | None = None,
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve the stub at the other end of `stream` to gdb at `listen`, until cancelled."""
+    """Serve the stub at the other end of `stream` to gdb at `listen`, and to those who only look at
+    `observers`, until cancelled.
+    """
     async with connect(stream, quirks, surroundings) as target:
         target.mode = mode
-        await serve_gdb_port(listen, target, task_status=task_status)
+        await serve_gdb_port(listen, target, observers, task_status=task_status)
 
 
 async def open_bridge_channel(

@@ -1,6 +1,8 @@
 """`k42 emulate [KERNEL]`: only the machine, with its line at an endpoint and its own gdb stub.
 
-Ends when the guest does, with the guest's exit code as status; a gdb that is connected hears of it first.
+Ends when the guest does, with the guest's exit code as status; a gdb that is connected hears of it first.  A
+guest that waits for ever, in a branch to itself with interrupts off, has ended as well, unless there is a line or a
+gdb port by which somebody may yet look at it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from emulator.debug import EmulatorTarget
 from emulator.machine import Machine
 from emulator.runner import MachineRunner, describe
 from k42.errors import UserError
-from k42.gdb_port import serve_gdb_port
+from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.packet_log import add_log_option, start_packet_log
 from k42.ports import DEFAULT_BASE, Ports
@@ -27,6 +29,8 @@ from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.streams import open_streams
 
 CHECKSTOP_STATUS = 1
+#: What the guest has printed last gets this long (seconds) to be written; a peer may have stopped reading.
+LAST_WORDS = 2.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"where the machine's line is (default listen:{Ports(DEFAULT_BASE).line}; none for lpar)",
     )
     parser.add_argument("--gdb", metavar="HOST:PORT", help="offer the emulator's own gdb stub there")
+    add_observe_option(parser)
     add_log_option(parser)
     parser.add_argument("--halt", action="store_true", help="wait for gdb before the first instruction")
     parser.add_argument(
@@ -51,11 +56,21 @@ def run(arguments: argparse.Namespace) -> int:
     start_packet_log(arguments.log)
     if arguments.halt and arguments.gdb is None:
         raise UserError("--halt waits for gdb: say where with --gdb PORT")
+    if arguments.observe is not None and arguments.gdb is None:
+        raise UserError("--observe is for those who look beside the gdb of --gdb: give that as well")
     line = _line(arguments)
     gdb = None if arguments.gdb is None else parse_endpoint(arguments.gdb, listens=True)
-    exit_ = run_async(_emulate, build_machine(arguments), arguments, line, gdb)
-    print(f"k42 emulate: {describe(exit_)}", file=sys.stderr)
-    return exit_.detail & 0xFF if exit_.kind is ExitKind.SHUTDOWN else CHECKSTOP_STATUS
+    machine = build_machine(arguments)
+    exit_ = run_async(_emulate, machine, arguments, line, gdb)
+    match exit_.kind:
+        case ExitKind.IDLE:
+            words, status = f"the guest waits for ever at pc {machine.state.pc:#x}", 0
+        case ExitKind.SHUTDOWN:
+            words, status = describe(exit_), exit_.detail & 0xFF
+        case _:
+            words, status = describe(exit_), CHECKSTOP_STATUS
+    print(f"k42 emulate: {words}", file=sys.stderr)
+    return status
 
 
 def _line(arguments: argparse.Namespace) -> Endpoint | None:
@@ -72,15 +87,20 @@ async def _emulate(
     runner = build_runner(machine, arguments, halted=arguments.halt)
     async with trio.open_nursery() as nursery:
         if gdb is not None:
-            place = await nursery.start(serve_gdb_port, gdb, EmulatorTarget(runner))
+            place = await nursery.start(serve_gdb_port, gdb, EmulatorTarget(runner), observers_of(arguments))
             print(f"gdb   target remote {place}", file=sys.stderr, flush=True)
         if line is not None:
             place = await nursery.start(serve_line, runner, line)
             print(f"line  {place}", file=sys.stderr, flush=True)
-        if arguments.console == "stdio":
-            nursery.start_soon(_join_console, runner)
+        console = Console(runner) if arguments.console == "stdio" else None
+        if console is not None:
+            nursery.start_soon(console.run)
         nursery.start_soon(runner.run)
-        exit_ = await runner.wait_end()
+        exit_ = await (runner.wait_end_or_hang() if line is None and gdb is None else runner.wait_end())
+        with trio.move_on_after(LAST_WORDS):
+            await runner.flush()
+            if console is not None:
+                await console.finish()
         nursery.cancel_scope.cancel()
     return exit_
 
@@ -96,10 +116,23 @@ async def serve_line(
                 await runner.attach(stream, line_port(runner.machine))
 
 
-async def _join_console(runner: MachineRunner) -> None:
-    """Join the machine's console port to our terminal; leaving it leaves the machine running."""
-    ours, theirs = stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(runner.attach, theirs, runner.machine.console)
-        await run_console(ours)
-        nursery.cancel_scope.cancel()
+class Console:
+    """The machine's console port joined to our terminal; leaving it leaves the machine running."""
+
+    def __init__(self, runner: MachineRunner) -> None:
+        self._runner = runner
+        self._ours, self._theirs = stream_pair()
+        self._left = trio.Event()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._runner.attach, self._theirs, self._runner.machine.console)
+            await run_console(self._ours)
+            self._left.set()
+            nursery.cancel_scope.cancel()
+
+    async def finish(self) -> None:
+        """Wait until the terminal shows what the console has been given."""
+        if not self._left.is_set():
+            await self._theirs.send_eof()
+            await self._left.wait()

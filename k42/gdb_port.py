@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
+from gdbstub.observation import serve_observers
 from gdbstub.server import serve_listeners
 from gdbstub.target import Target
 from k42.errors import UserError
-from thinwire.endpoints import Endpoint, Listen, ListenUnix
+from thinwire.endpoints import Endpoint, Listen, ListenUnix, parse_endpoint
 from thinwire.sources import listen_tcp, listen_unix
 
 
 async def serve_gdb_port(
-    endpoint: Endpoint, target: Target, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    endpoint: Endpoint,
+    target: Target,
+    observers: Endpoint | None = None,
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `target` at `endpoint` for ever; `task_status` gets what to type after `target remote`.
+    """Serve `target` at `endpoint` for ever, and at `observers` to those who only look; `task_status` gets
+    what to type after `target remote`.
 
-    Raises UserError or LineError when the endpoint cannot be listened on.
+    Raises UserError or LineError when an endpoint cannot be listened on.
     """
+    async with _listening(endpoint) as (listener, place):
+        if observers is None:
+            task_status.started(place)
+            await serve_listeners([listener], target)
+            return
+        access = trio.Lock()
+        async with _listening(observers) as (window, window_place), trio.open_nursery() as nursery:
+            nursery.start_soon(serve_listeners, [listener], target, access)
+            nursery.start_soon(serve_observers, [window], target, access)
+            task_status.started(f"{place}   observers: {window_place}")
+
+
+@asynccontextmanager
+async def _listening(endpoint: Endpoint) -> AsyncIterator[tuple[trio.SocketListener, str]]:
     listener, place = await _listen(endpoint)
     try:
-        task_status.started(place)
-        await serve_listeners([trio.SocketListener(listener)], target)
+        yield trio.SocketListener(listener), place
     finally:
         listener.close()
         if isinstance(endpoint, ListenUnix):
             with suppress(OSError):
                 os.unlink(endpoint.path)
+
+
+def add_observe_option(parser: argparse.ArgumentParser) -> None:
+    """Declare it; `observers_of` reads it."""
+    parser.add_argument(
+        "--observe", metavar="HOST:PORT", help="a second gdb port, for any number of gdbs that only look"
+    )
+
+
+def observers_of(arguments: argparse.Namespace) -> Endpoint | None:
+    """Return where observers may connect, if anywhere.  Raises EndpointError."""
+    return None if arguments.observe is None else parse_endpoint(arguments.observe, listens=True)
 
 
 async def _listen(endpoint: Endpoint) -> tuple[trio.socket.SocketType, str]:
