@@ -171,8 +171,15 @@ class Conversation:
                 case commands.Attach():
                     await self._query_stop()
                 case commands.Restart():
-                    await self._reset()
+                    # Has no reply, whatever comes of it (GDB manual, "Packets").
+                    try:
+                        await self._reset()
+                    except Unsupported as problem:
+                        log.warning("%s: %s", self._name, problem)
                 case commands.Run():
+                    # "Unsupported" would have gdb send `R`, and believe in it.
+                    if not isinstance(self._target, Reset):
+                        raise TargetError(errno.ENOTSUP, "this target cannot be started again")
                     await self._reset()
                     await self._query_stop()
                 case _ if isinstance(request, answers.RESUMING):

@@ -109,7 +109,6 @@ def test_literal_replies() -> None:
         b"qXfer:auxv:read::0,10": b"",
         b"qSymbol::": b"OK",
         b"QStartNoAckMode": b"OK",
-        b"R00": b"",
         b"vCont;t": b"E16",
         b"vFile:open:2f6574632f706173737764,0,0": b"F-1,2",
         b"vFile:pread:7,10,0": b"F-1,9",
@@ -219,3 +218,15 @@ def test_an_interrupt_between_two_steps_ends_the_second() -> None:
 
     converse(MachineTarget(program.load()), use)
     assert [stop[:3] for stop in stops] == [b"T05", b"T02", b"T05"]
+
+
+def test_a_restart_that_does_not_happen_has_no_reply() -> None:
+    """gdb would take one for the reply to its next question."""
+    heard: list[bytes] = []
+
+    async def use(client: Client) -> None:
+        await client.stream.send_all(frame(b"R00"))
+        heard.append(await client.ask(b"qC"))
+
+    converse(MachineTarget(program.load()), use)
+    assert heard == [b"QC1"]

@@ -49,3 +49,7 @@ def test_a_packet_asks_for_no_more_than_the_line_carries_in_time() -> None:
 def test_what_would_read_much_is_left_to_gdb() -> None:
     place = program.symbols()["main"]
     assert answers(b"qCRC:%x,400" % place, b"qSearch:memory:%x;400;\x01" % place) == [b"", b""]
+
+
+def test_what_cannot_be_restarted_says_so() -> None:
+    assert answers(b"!", b"vRun;") == [b"OK", b"E5f"]
