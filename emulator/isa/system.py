@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.exits import ExitKind, Leave
+from emulator.cpu.interrupts import illegal
 from emulator.cpu.state import (
     INDEX,
     MSR_BE,
@@ -182,7 +183,14 @@ def rfid(t: Builder) -> None:
 # Segment and translation lookaside buffers (Book III 4.11).
 
 
+def _require_slb(processor: Processor) -> None:
+    """Refuse what names SLB entries on a processor that has a segment table instead (K42 facts E.4)."""
+    if not processor.mmu.has_slb():
+        raise illegal()
+
+
 def _slbmte(processor: Processor, rs: int, rb: int) -> int:
+    _require_slb(processor)
     processor.mmu.slbmte(rs, rb)
     return 0
 
@@ -198,10 +206,12 @@ def _slbia(processor: Processor) -> int:
 
 
 def _slbmfev(processor: Processor, rb: int) -> int:
+    _require_slb(processor)
     return processor.mmu.slbmfev(rb)
 
 
 def _slbmfee(processor: Processor, rb: int) -> int:
+    _require_slb(processor)
     return processor.mmu.slbmfee(rb)
 
 

@@ -243,3 +243,11 @@ def test_the_hypervisor_is_called_if_there_is_one(run):
 
     processor, _ = run(encode("sc", lev=1), setup=setup)
     assert (processor.state.get("gpr", 3), processor.state.pc) == (42, 0x1004)
+
+
+@pytest.mark.parametrize(
+    "word", [encode("slbmte", rs=3, rb=4), encode("slbmfev", rt=3, rb=4), encode("slbmfee", rt=3, rb=4)]
+)
+def test_a_processor_with_a_segment_table_has_no_slb_to_write(run, word):
+    processor, _ = run(word, steps=1, setup=lambda p: p.state.put("pvr", 0x0034_0000))
+    assert (processor.state.pc, processor.state.get("srr1") & 0x783F_0000) == (0x700, 0x8_0000)
