@@ -44,6 +44,7 @@ SLICE = 100_000
 #: Stops into the simulator's debugger (K42 facts D.2).
 SIMULATOR_BREAK_WORD = 0x7C00_07CE
 _RFID = 0x4C00_0024
+_BRANCH_TO_SELF = 0x4800_0000
 #: Primary opcodes of branches; 19 is shared (bclr 16, bcctr 528).
 _BRANCHES = frozenset({16, 18})
 _BRANCHES_19 = frozenset({16, 528})
@@ -80,6 +81,8 @@ class Machine:
         self.memory.on_write.append(self.engine.invalidate)
         self.breakpoints: frozenset[int] = frozenset()
         self._stop_requested = False
+        #: The last run ended in handlers that raise their own interrupt.
+        self._is_caught = False
         self.reset()
 
     def _add_devices(self) -> None:
@@ -146,12 +149,14 @@ class Machine:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
             before = state.icount, state.pc, state.get("srr0")
+            self._is_caught = False
             exit_ = self._execute(limit)
             if exit_ is not None:
                 return replace(exit_, instructions=state.icount - start)
             if before == (state.icount, state.pc, state.get("srr0")):
                 # Only interrupts, each raised by the first instruction of the last one's handler: with EE off
                 # nothing will ever change, and nobody need spin for it.
+                self._is_caught = True
                 return Exit(ExitKind.IDLE, state.icount - start)
 
     def request_stop(self) -> None:
@@ -171,6 +176,15 @@ class Machine:
                 return 0
             limits.append(self.timers.next_event())
         return min(limits, default=None)
+
+    def is_hung(self) -> bool:
+        """Tell whether an idle guest will never do anything again: only a debugger can help it.
+
+        With MSR[EE] off it stands on a branch to itself, or on a handler that raises its own interrupt.
+        """
+        if self.state.msr & MSR_EE:
+            return False
+        return self._is_caught or self.next_word() == _BRANCH_TO_SELF
 
     def sleep(self, instructions: int) -> None:
         """Let guest time pass for an idle guest."""

@@ -122,6 +122,7 @@ class MachineRunner:
         self._lock = trio.Lock()
         self._changed = trio.Event()
         self._slice_done = trio.Event()
+        self._written = trio.Event()
         self._lines: list[_Line] = []
         self._halting = False
         self._steps: _Steps | None = None
@@ -238,6 +239,8 @@ class MachineRunner:
             return
         self._forgive()
         self._idle_until = float("inf") if limit is None else machine.now + limit
+        if limit is None:
+            self._announce()
         due = self._host_time(self._idle_until)
         if due > trio.current_time():
             # Waking up is what an idle guest costs: events that are close together are served together.
@@ -323,6 +326,15 @@ class MachineRunner:
             await self._changed.wait()
         return self.parked
 
+    async def wait_end_or_hang(self) -> Exit:
+        """As `wait_end`; a guest that waits for ever (`Machine.is_hung`) ends it too, with an IDLE exit."""
+        while True:
+            if self.parked is not None and self.parked.kind in FINAL:
+                return self.parked
+            if self.is_idle and self.machine.is_hung():
+                return Exit(ExitKind.IDLE)
+            await self._changed.wait()
+
     def resume(self, *, steps: int | None = None, within: range | None = None) -> None:
         """Let a parked machine run, until something comes up or `steps` instructions are done.
 
@@ -388,6 +400,11 @@ class MachineRunner:
                 # At most one slice away.
                 await self._input(port, connected=False)
 
+    async def flush(self) -> None:
+        """Wait until the streams have taken all that the guest has put so far."""
+        while any(line.outgoing or line.port.pending for line in self._lines):
+            await self._written.wait()
+
     async def _read(self, line: _Line) -> None:
         while True:
             while not line.port.room:
@@ -411,6 +428,8 @@ class MachineRunner:
             line.outgoing = b""
             async with self._lock:
                 line.flush()
+            self._written.set()
+            self._written = trio.Event()
 
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""

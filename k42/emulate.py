@@ -1,8 +1,8 @@
 """`k42 emulate [KERNEL]`: only the machine, with its line at an endpoint and its own gdb stub.
 
 Ends when the guest does, with the guest's exit code as status; a gdb that is connected hears of it first.  A
-guest that waits for ever, in a branch to itself with interrupts off, has ended as well, unless there is a line or a
-gdb port by which somebody may yet look at it.
+guest that waits for ever, in a branch to itself with interrupts off, has ended as well, unless there is a
+line or a gdb port by which somebody may yet look at it.
 """
 
 from __future__ import annotations
