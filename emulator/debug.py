@@ -59,6 +59,7 @@ slb                  the segment lookaside buffer
 translate ADDR       how an effective address becomes real
 htab [entries]       the hashed page table: its fill, or its entries
 info time            instructions, guest time, timebase, decrementer
+single-step-mode     always hardware: the machine executes one instruction
 time host|virtual    an idle guest waits for the host's clock, or time jumps to its next event
 quit                 end the emulator
 """
@@ -282,6 +283,14 @@ class EmulatorTarget:
                 return await self._show(lambda machine: show_page_table(machine, entries=True))
             case ["info", "time"]:
                 return await self._show(show_time)
+            case ["single-step-mode"] | ["single-step-mode", "auto" | "hardware"]:
+                return (
+                    "single-step-mode is hardware: the machine executes one instruction, interrupts included"
+                )
+            case ["single-step-mode", "software"]:
+                return "single-step-mode stays hardware: the machine steps by itself and plants no traps"
+            case ["single-step-mode", mode]:
+                return f"single-step-mode is one of auto, hardware, software; not {mode}"
             case ["time", ("host" | "virtual") as pace]:
                 self._runner.pace = Pace(pace)
                 return f"time: {pace}"

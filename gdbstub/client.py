@@ -408,7 +408,13 @@ class RemoteTarget:
         if own is not None:
             return own
         self._output = b""
-        body = await self._ask(commands.MonitorCommand(command.encode()))
+        try:
+            body = await self._ask(commands.MonitorCommand(command.encode()))
+        except Unsupported:
+            raise TargetError(
+                errno.EINVAL,
+                f"monitor {command}: this stub has no monitor; `monitor help` lists what works without",
+            ) from None
         text = b"" if body == replies.OK else bytes.fromhex(body.decode("latin-1"))
         return (self._output + text).decode("utf-8", "replace")
 
