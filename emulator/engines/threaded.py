@@ -32,7 +32,7 @@ from emulator.engines.llvm_module import handler_name, is_direct_branch
 from emulator.engines.pairs import Link, pairs
 from emulator.engines.run import run
 from emulator.isa import storage
-from emulator.isa.decode import Decoded, Form, decode
+from emulator.isa.decode import Form, pack
 from emulator.isa.values import Helper
 
 _PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
@@ -85,6 +85,8 @@ class Fusion(NamedTuple):
 
 #: What can follow an instruction in a pair.
 Followers = dict[Form, list[Fusion]]
+#: Of a form: its handler and near handler, whether it ends a line, and its followers.
+FormHandlers = tuple[int, int, bool, Followers | None]
 
 
 class ThreadedEngine:
@@ -99,7 +101,7 @@ class ThreadedEngine:
         self._stop_handler = common.addresses["h_stop"]
         self._page_end_handler = common.addresses["h_page_end"]
         self._enter = _ENTER(common.enter)
-        self._handlers: dict[Form, tuple[int, int, bool]] = {}
+        self._handlers: dict[Form, FormHandlers] = {}
         self._helpers: dict[int, Helper] = {}
         self._groups: set[native.Group] = set()
         self._prepared: tuple[dict[int, Prepared], dict[int, Prepared]] = ({}, {})
@@ -303,7 +305,7 @@ class ThreadedEngine:
             if entry is None:
                 if len(prepared) >= MAX_PREPARED:
                     prepared.clear()
-                entry = prepared[word] = self._prepare(decode(word, code.is64))
+                entry = prepared[word] = self._prepare(*pack(word, code.is64))
             words[at + 2] = entry.slots
             if entry.near_handler:
                 self._place_branch(code, at, pc, entry)
@@ -345,22 +347,12 @@ class ThreadedEngine:
             code.words[at + 1] = target
             code.words[at] = entry.handler
 
-    def _prepare(self, decoded: Decoded) -> Prepared:
-        handler, near, ends_line = self._handler(decoded.form)
-        slots = 0
-        for value in reversed(decoded.slots):
-            slots = slots << 16 | value
-        followers = _followers().get(decoded.form)
-        is_relative = decoded.is_relative
-        return Prepared(
-            handler, decoded.immediate, slots, near, is_relative, ends_line, followers, decoded.form
-        )
+    def _prepare(self, form: Form, slots: int, immediate: int, is_relative: bool) -> Prepared:
+        handler, near, ends_line, followers = self._handlers.get(form) or self._find_handlers(form)
+        return Prepared(handler, immediate, slots, near, is_relative, ends_line, followers, form)
 
-    def _handler(self, form: Form) -> tuple[int, int, bool]:
-        """Return the addresses of a form's handler and near handler, and whether it ends a line."""
-        known = self._handlers.get(form)
-        if known is not None:
-            return known
+    def _find_handlers(self, form: Form) -> FormHandlers:
+        """Find out, once, what runs the instructions of a form."""
         group = native.group_of(form)
         handlers = native.handlers(group)
         if group not in self._groups:
@@ -369,7 +361,8 @@ class ThreadedEngine:
         near = handlers.addresses[handler_name(form, is_near=True)] if is_direct_branch(form) else 0
         name = form.instruction.name
         ends_line = name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100)
-        found = self._handlers[form] = (handlers.addresses[handler_name(form)], near, ends_line)
+        handler = handlers.addresses[handler_name(form)]
+        found = self._handlers[form] = (handler, near, ends_line, _followers().get(form))
         return found
 
     # Callbacks.  None of them lets an exception into native code.

@@ -258,6 +258,61 @@ def decode(word: int, is64: bool = True) -> Decoded:
     return Decoded(_form(row, tuple(known), is64), tuple(slots), immediate, is_relative)
 
 
+def pack(word: int, is64: bool) -> tuple[Form, int, int, bool]:
+    """Decode a word as `decode` does, its slots 16 bits each in one number, the first lowest.
+
+    For an engine that meets each word once: nothing is kept by word, and what a field can become comes
+    from tables.
+    """
+    row = find(word)
+    tables = _tables_of(row, is64)
+    if tables is None:
+        form, places, immediate, is_relative = decode.__wrapped__(word, is64)
+        slots = 0
+        for number in reversed(places):
+            slots = slots << 16 | number
+        return form, slots, immediate, is_relative
+    steps, selects, forms_by_bits, (shift, mask, finish) = tables
+    slots = 0
+    for at, field_mask, table in steps:
+        slots |= table[word >> at & field_mask]
+    bits = word & selects
+    found = forms_by_bits.get(bits)
+    if found is None:
+        found = forms_by_bits[bits] = decode.__wrapped__(word, is64).form
+    return found, slots, finish(word >> shift & mask) if finish else 0, False
+
+
+#: (shift, mask, what each number becomes in its slot) for the slots; the bits that select a form, and the
+#: forms by them; (shift, mask, what the number becomes) for the immediate.
+_Tables = tuple[
+    list[tuple[int, int, list[int]]],
+    int,
+    dict[int, Form],
+    tuple[int, int, Callable[[int], int] | None],
+]
+
+
+@cache
+def _tables_of(row: Instruction, is64: bool) -> _Tables | None:
+    """Return the tables of `row`; None where a function of its own chooses the operands."""
+    if row.operands is not None or "aa" in row.fields:
+        return None
+    steps: list[tuple[int, int, list[int]]] = []
+    selects = 0
+    immediate: tuple[int, int, Callable[[int], int] | None] = (0, 0, None)
+    for _, role, shift, mask, finish in _plan(row):
+        match role:
+            case Role.PLACE | Role.SMALL:
+                position = 16 * len(steps)
+                steps.append((shift, mask, [finish(number) << position for number in range(mask + 1)]))
+            case Role.KNOWN:
+                selects |= mask << shift
+            case _:
+                immediate = (shift, mask, finish)
+    return steps, selects, {}, immediate
+
+
 @cache
 def _plan(row: Instruction) -> tuple[tuple[str, Role, int, int, Callable[[int], int]], ...]:
     """Return what `decode` does for each parameter: its name and role, its field, what its number becomes."""

@@ -1,5 +1,6 @@
 """The instruction table: patterns, encode and decode, and the written form of every row."""
 
+import random
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from emulator.engines.llvm_module import handler_name, print_module
 from emulator.engines.python_source import print_form
 from emulator.isa import decode as table
 from emulator.isa.bits import mask32, mask64, rotate_left, sign_extend
-from emulator.isa.decode import PatternError, find, insn, instructions
+from emulator.isa.decode import PatternError, decode, find, insn, instructions, pack
 from emulator.isa.values import OPERATIONS, Builder
 
 ROWS = instructions()
@@ -143,3 +144,14 @@ def test_every_form_can_be_printed_in_both_languages(row):
     for form in [*table.forms(row, True), *table.forms(row, False)]:
         assert "def step()" in print_form(form, {})
         assert handler_name(form) in print_module([form], set())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_packing_is_decoding(row):
+    rng = random.Random(row.name)
+    for _ in range(50):
+        word = row.bits | rng.getrandbits(32) & ~row.mask
+        for is64 in (True, False):
+            decoded = decode(word, is64)
+            slots = sum(number << 16 * n for n, number in enumerate(decoded.slots))
+            assert pack(word, is64) == (decoded.form, slots, decoded.immediate, decoded.is_relative)
