@@ -10,6 +10,10 @@ import os
 import socket
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from gdbstub.memory_cache import LINE
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
 from k42.kernel import find_kernel
@@ -63,8 +67,42 @@ def connect_arguments(endpoint: str, kernel: Path) -> list[str]:
         "-ex", f"file {kernel}",
         "-ex", f"directory {kernel.parent}",
         "-ex", f"source {EXTENSION}",
+        *cache_arguments(kernel),
         "-ex", f"target remote {endpoint}",
     ]  # fmt: skip
+
+
+def cache_arguments(kernel: Path) -> list[str]:
+    """Return what makes gdb ask less: it keeps what it has read of the kernel's own memory until the next
+    stop, and leaves breakpoints in while the kernel stands still.
+
+    gdb for Power reads code word by word, and the same words several times for each stop.  Only the kernel's
+    segments are kept in lines; devices lie elsewhere, and are read as they are asked for.
+    """
+    commands = [f"set dcache line-size {LINE}", "set breakpoint always-inserted on"]
+    segments = _segments(kernel)
+    if segments:
+        commands += [f"mem {low:#x} {high:#x} rw cache" for low, high in segments]
+        commands.append("set mem inaccessible-by-default off")
+    return [word for command in commands for word in ("-ex", command)]
+
+
+def _segments(kernel: Path) -> list[tuple[int, int]]:
+    """Return the bounds of the kernel's segments; none for a file that is no ELF."""
+    try:
+        with kernel.open("rb") as file:
+            bounds = sorted(
+                (segment["p_vaddr"], segment["p_vaddr"] + segment["p_memsz"])
+                for segment in ELFFile(file).iter_segments("PT_LOAD")
+                if segment["p_memsz"]
+            )
+    except (OSError, ELFError):
+        return []
+    # gdb takes no regions that overlap.
+    return [
+        (low, min([high, *(start for start, _ in bounds[index + 1 :])]))
+        for index, (low, high) in enumerate(bounds)
+    ]
 
 
 def gdb_address(endpoint: Endpoint) -> str:
