@@ -36,8 +36,8 @@ INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    parser = build_parser()
     own, foreign = _split(list(sys.argv[1:] if argv is None else argv))
+    parser = build_parser(_needed(own))
     arguments = parser.parse_args(own)
     if foreign and arguments.command != "gdb":
         parser.error(f"{arguments.command} passes nothing on: leave out `--` and what follows it")
@@ -77,8 +77,14 @@ def _split(argv: list[str]) -> tuple[list[str], list[str]]:
     return argv[:at], argv[at + 1 :]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command."""
+def _needed(own: Sequence[str]) -> Sequence[str]:
+    """Return the subcommands the parser must know: importing them all takes longer than most of them run."""
+    named = next((word for word in own if not word.startswith("-")), None)
+    return (named,) if named in SUBCOMMANDS else SUBCOMMANDS
+
+
+def build_parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the whole command, or of what of it concerns these subcommands."""
     parser = argparse.ArgumentParser(
         prog="k42", description="Debug a PPC64 kernel over one wire.", epilog="k42 COMMAND --help tells more."
     )
@@ -87,6 +93,6 @@ def build_parser() -> argparse.ArgumentParser:
         "-v", "--verbose", action="count", default=0, help="log what happens; twice: every packet, too"
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in SUBCOMMANDS:
+    for name in names:
         import_module(f"k42.{name}").register(subparsers)
     return parser

@@ -8,6 +8,9 @@ terminal, bytes are pumped as they come until the other side ends.
 `run_console` works on any trio stream. The monitor's commands are a table from words to functions, so that
 whoever owns the stream can add its own (status, reset, a debugger). What the target writes meanwhile waits
 until the monitor is closed.
+
+prompt_toolkit is imported where a terminal needs it: that takes a tenth of a second, which every command that
+merely can open a console would pay.
 """
 
 import os
@@ -17,11 +20,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
-from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.data_structures import Size
-from prompt_toolkit.input import create_input
-from prompt_toolkit.output.vt100 import Vt100_Output
 
 from thinwire import descriptors
 
@@ -169,24 +167,28 @@ class _Console:
 
     def _ask(self) -> str:
         """Edit one line, in a thread: prompt_toolkit has an event loop of its own."""
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.completion import WordCompleter
+        from prompt_toolkit.data_structures import Size
+        from prompt_toolkit.input import create_input
+        from prompt_toolkit.output.vt100 import Vt100_Output
+
+        def size() -> Size:
+            columns, rows = os.get_terminal_size(self._sink)
+            return Size(rows=rows or 24, columns=columns or 80)
+
+        meanings = {word: command.help for word, command in self._commands.items()}
         with os.fdopen(os.dup(self._source)) as keyboard, os.fdopen(os.dup(self._sink), "w") as screen:
             session: PromptSession[str] = PromptSession(
                 input=create_input(keyboard),
                 # No questions about the cursor: not every terminal answers, and the prompt would wait.
-                output=Vt100_Output(screen, self._size, term=os.environ.get("TERM"), enable_cpr=False),
-                completer=self._completer(),
+                output=Vt100_Output(screen, size, term=os.environ.get("TERM"), enable_cpr=False),
+                completer=WordCompleter(sorted(meanings), meta_dict=meanings),
             )
             try:
                 return session.prompt("\nmonitor> ")
             except (EOFError, KeyboardInterrupt):
                 return ""
-
-    def _size(self) -> Size:
-        columns, rows = os.get_terminal_size(self._sink)
-        return Size(rows=rows or 24, columns=columns or 80)
-
-    def _completer(self) -> WordCompleter:
-        return WordCompleter(sorted(self._commands), meta_dict={w: c.help for w, c in self._commands.items()})
 
     def _own_commands(self) -> dict[str, Command]:
         async def show_help(rest: str) -> str:
@@ -210,6 +212,8 @@ class _Console:
 @asynccontextmanager
 async def _raw_terminal(source: int) -> AsyncIterator[int]:
     """The terminal in raw mode and a private nonblocking descriptor for its keys."""
+    from prompt_toolkit.input import create_input
+
     private = descriptors.reopen(source, os.O_RDONLY)
     try:
         with os.fdopen(os.dup(source)) as keyboard, create_input(keyboard).raw_mode():
