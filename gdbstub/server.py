@@ -64,6 +64,10 @@ async def serve_listeners(
                 await serve(stream, target, name, access)
             except TargetLost as problem:
                 log.error("%s: %s", name, problem)
+            except Exception:
+                # Our bug, and one client's loss: the machine and the next client are worth more than a
+                # clean crash.
+                log.exception("%s: the session ended with an error of ours", name)
             finally:
                 seat.leave()
         else:

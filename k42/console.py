@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import argparse
 
+from k42.controls import find_control
 from k42.errors import UserError
 from k42.machines import find_machine
 from k42.monitor import monitor_at
 from k42.ports import LOOPBACK, Ports, add_base_option
 from k42.running import run_async
 from thinwire.console import run_console
-from thinwire.control import ControlError, ask_status, attach, find, observe
-from thinwire.endpoints import Connect, Control, Endpoint, parse_endpoint
-from thinwire.mux import CONSOLE
+from thinwire.control import attach, observe
+from thinwire.endpoints import Connect, Endpoint, parse_endpoint
 from thinwire.streams import open_streams
 
 BANNER = "[connected to {place}; Ctrl-] opens the monitor, `quit` there leaves]"
@@ -52,7 +52,7 @@ def _endpoint(arguments: argparse.Namespace) -> Endpoint:
 
 
 async def _converse(endpoint: Endpoint, arguments: argparse.Namespace) -> None:
-    control = await _control_of(endpoint)
+    control = await find_control(endpoint)
     monitor = monitor_at(control.path) if control else {}
     if arguments.take or arguments.observe:
         if control is None:
@@ -66,19 +66,3 @@ async def _converse(endpoint: Endpoint, arguments: argparse.Namespace) -> None:
         return
     async with open_streams(endpoint) as (place, connect), await connect() as stream:
         await run_console(stream, monitor=monitor, banner=BANNER.format(place=place))
-
-
-async def _control_of(endpoint: Endpoint) -> Control | None:
-    """Return the control socket of the multiplexer on this machine whose console is at `endpoint`."""
-    if isinstance(endpoint, Control):
-        return endpoint
-    for path in find():
-        try:
-            status = await ask_status(path)
-        except ControlError:
-            continue
-        channels = status["channels"]
-        assert isinstance(channels, dict)
-        if str(endpoint) in channels.get(str(CONSOLE), {}).get("places", ()):
-            return Control(path, CONSOLE)
-    return None

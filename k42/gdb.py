@@ -10,10 +10,12 @@ import os
 import socket
 from pathlib import Path
 
+import trio
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from gdbstub.memory_cache import LINE
+from k42.controls import find_control
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
 from k42.kernel import find_kernel
@@ -53,8 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
         endpoint = find_listener(ports)
     kernel = find_kernel(arguments.kernel or (machine.symbols if machine else None))
     command = [program, *connect_arguments(endpoint, kernel), *arguments.foreign]
+    environment = dict(os.environ)
+    control = trio.run(find_control, Connect(LOOPBACK, ports.console))
+    if control is not None:
+        environment["K42_CONTROL"] = control.path
     try:
-        os.execv(program, command)
+        os.execve(program, command, environment)
     except OSError as error:
         raise UserError(f"cannot start {program}: {error.strerror}") from None
 

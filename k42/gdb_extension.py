@@ -7,7 +7,13 @@ emulator's stub alike; a server that lacks an ability says so itself.
 
 from __future__ import annotations
 
+import os
+import socket
+
 import gdb
+
+#: Set by `k42 gdb`: the control socket of the multiplexer (thinwire/control.py has its few words).
+CONTROL = "K42_CONTROL"
 
 MODES = ("auto", "hardware", "software")
 
@@ -83,14 +89,27 @@ class K42(gdb.Command):
 class Console(gdb.Command):
     """Type a line on the kernel's console (channel 0): k42 console TEXT
 
-    A carriage return is added.  Nobody answers while the kernel stands still; what it prints afterwards is
+    A carriage return is added.  A kernel that stands still reads it when it runs again; what it prints is
     seen where the console is."""
 
     def __init__(self) -> None:
         super().__init__("k42 console", gdb.COMMAND_USER)
 
     def invoke(self, argument: str, _from_tty: bool) -> None:
-        gdb.write(monitor(f"console {argument}"))
+        text = argument.encode("latin-1", "replace") + b"\r"
+        path = os.environ.get(CONTROL)
+        if path is None:
+            raise gdb.GdbError("no console is known here: start gdb with `k42 gdb` beside a running `k42 up`")
+        try:
+            with socket.socket(socket.AF_UNIX) as control:
+                control.settimeout(2.0)
+                control.connect(path)
+                control.sendall(f"inject 0 {len(text)}\n".encode() + text)
+                answer = control.recv(200).decode("latin-1").strip()
+        except OSError as error:
+            raise gdb.GdbError(f"the multiplexer does not answer at {path}: {error}") from None
+        if answer != "ok":
+            raise gdb.GdbError(answer)
 
 
 class Trace(gdb.Command):
