@@ -48,7 +48,8 @@ PROTOCOLS = {"thinwire": Protocol.V1, "thinwire2": Protocol.V2, "thinwire3": Pro
 def main(words: Sequence[str] | None = None) -> None:
     """Console script: run until interrupted or the victim's end, and exit with the original's status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # so that links and sockets are cleaned up
+        # As Ctrl-C, so that links and sockets are cleaned up; trio takes SIGINT where that is safe.
+        signal.signal(number, lambda _number, _frame: signal.raise_signal(signal.SIGINT))
     sys.exit(run(Path(sys.argv[0]).name, sys.argv[1:] if words is None else words))
 
 
