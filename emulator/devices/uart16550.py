@@ -24,7 +24,7 @@ REGISTERS = 8
 BASE_SPEED = 115200
 
 #: Readings in vain before a guest counts as waiting, and those it may make after each sleep.
-PATIENCE = 32
+PATIENCE = 6
 PATIENCE_AFTER_SLEEP = 4
 #: A polling loop reads again within this many instructions.
 POLL_DISTANCE = 200
@@ -45,6 +45,8 @@ class Register(IntEnum):
     MODEM_STATUS = 6
     SCRATCH = 7
 
+
+_LINE_STATUS = int(Register.LINE_STATUS)
 
 LCR_DIVISOR_ACCESS = 0x80
 MCR_DTR = 0x01
@@ -96,6 +98,8 @@ class Uart16550:
 
     def load(self, offset: int, size: int) -> int:
         """Read `size` registers from `offset`; raises Leave when the guest is found to be waiting."""
+        if size == 1:
+            return self._load(offset)
         value = 0
         for register in range(offset, offset + size):
             value = value << 8 | self._load(register)
@@ -107,6 +111,12 @@ class Uart16550:
             self._store(offset + position, value >> 8 * (size - 1 - position) & 0xFF)
 
     def _load(self, register: int) -> int:
+        if register == _LINE_STATUS:
+            # Half of all accesses: once for each byte in either direction.
+            port = self.port
+            ready = LSR_DATA_READY if port.waiting else 0
+            self._poll(bool(ready))
+            return ready | (LSR_TRANSMITTER_EMPTY if port.space else 0)
         divisor_access = self._line_control & LCR_DIVISOR_ACCESS
         match register:
             case Register.DATA if divisor_access:
@@ -125,10 +135,6 @@ class Uart16550:
                 return self._line_control
             case Register.MODEM_CONTROL:
                 return self._modem_control
-            case Register.LINE_STATUS:
-                ready = LSR_DATA_READY if self.port.waiting else 0
-                self._poll(bool(ready))
-                return ready | (LSR_TRANSMITTER_EMPTY if self.port.space else 0)
             case Register.MODEM_STATUS:
                 self._poll(self.port.connected)
                 return MSR_CTS | MSR_DSR | MSR_DCD if self.port.connected else 0

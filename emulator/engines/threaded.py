@@ -116,6 +116,8 @@ class ThreadedEngine:
         self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
         self._far_tlb = array("Q", [0]) * (layout.CONTEXTS * layout.FAR_TLB_SIZE // 8)
         self._far_generation = 0
+        # Effective pages found to be a device's: every access comes to Python, and none need be remembered.
+        self._device_pages: set[int] = set()
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         processor.invalidate_code = self.invalidate
@@ -231,6 +233,7 @@ class ThreadedEngine:
 
     def _forget_pages(self) -> None:
         """Empty the TLBs."""
+        self._device_pages.clear()
         ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
         self._far_generation = self._far_generation % layout.FAR_TLB_GENERATIONS + 1
         if self._far_generation == 1:
@@ -368,20 +371,21 @@ class ThreadedEngine:
     # Callbacks.  None of them lets an exception into native code.
 
     def _load(self, address: int, size: int) -> int:
-        def load() -> int:
+        try:
             value = storage.load(self._processor, address, size)
-            self._fill(address, Access.LOAD)
+            if address & -PAGE not in self._device_pages:
+                self._fill(address, Access.LOAD)
             return value
-
-        return self._guarded(load)
+        except BaseException as error:
+            return self._keep(error)
 
     def _store(self, address: int, size: int, value: int) -> None:
-        def store() -> int:
+        try:
             storage.store(self._processor, address, size, value)
-            self._fill(address, Access.STORE)
-            return 0
-
-        self._guarded(store)
+            if address & -PAGE not in self._device_pages:
+                self._fill(address, Access.STORE)
+        except BaseException as error:
+            self._keep(error)
 
     def _call(self, number: int, count: int, *arguments: int) -> int:
         return self._guarded(lambda: self._helpers[number](self._processor, *arguments[:count]) & MASK64)
@@ -393,9 +397,13 @@ class ThreadedEngine:
         try:
             return action()
         except BaseException as error:
-            self._raised = error
-            self._words[layout.REASON] = layout.REASON_RAISED
-            return 0
+            return self._keep(error)
+
+    def _keep(self, error: BaseException) -> int:
+        """Have native code leave; `_execute` raises `error` again."""
+        self._raised = error
+        self._words[layout.REASON] = layout.REASON_RAISED
+        return 0
 
     def _record_at(self, address: int) -> int:
         """Return the address of the record of `address`, and remember it in the jump table."""
@@ -413,6 +421,7 @@ class ThreadedEngine:
             return
         real = processor.mmu.translate(address, access) & -PAGE
         if not processor.memory.is_ram(real, PAGE):
+            self._device_pages.add(address & -PAGE)
             return
         page, addend = address & -PAGE, processor.memory.address + real - (address & -PAGE) & MASK64
         context = self._data_context()
