@@ -8,6 +8,7 @@ two of its slices; registers cannot.  Stepping is one instruction of the machine
 from __future__ import annotations
 
 import errno
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import trio
 from emulator.cpu.exits import Exit, ExitKind
 from emulator.cpu.mmu import Watch
 from emulator.cpu.registers import REGISTERS, SYSTEM
+from emulator.cpu.state import INDEX, CpuState
 from emulator.machine import Machine
 from emulator.monitor import show_page_table, show_registers, show_slb, show_time, show_translation
 from emulator.runner import FINAL, MachineRunner, Pace, describe
@@ -63,6 +65,21 @@ single-step-mode     always hardware: the machine executes one instruction
 time host|virtual    an idle guest waits for the host's clock, or time jumps to its next event
 quit                 end the emulator
 """
+
+
+# The `g` block as it lies in the state, for it is read at every stop: general and floating-point registers,
+# then the ones named here.
+_BLOCK = struct.Struct(">64Q QQI QQI I")
+_GPR, _FPR = INDEX["gpr"], INDEX["fpr"]
+_LATER = ("pc", "msr", "cr", "lr", "ctr", "xer", "fpscr")
+_READERS = [REGISTERS[name].read for name in _LATER]
+assert [*(f"{letter}{n}" for letter in "rf" for n in range(32)), *_LATER] == list(DESCRIPTION.offsets)
+
+
+def _pack(state: CpuState) -> bytes:
+    words = state.words
+    later = [read(state) for read in _READERS]
+    return _BLOCK.pack(*words[_GPR : _GPR + 32], *words[_FPR : _FPR + 32], *later)
 
 
 class _Inspection:
@@ -160,8 +177,7 @@ class EmulatorTarget:
 
     async def read_registers(self, thread: int) -> bytes:
         self._require_parked()
-        state = self._machine.state
-        return DESCRIPTION.pack({name: REGISTERS[name].read(state) for name in DESCRIPTION.offsets})
+        return _pack(self._machine.state)
 
     async def write_registers(self, thread: int, block: bytes) -> None:
         self._require_parked()
@@ -177,15 +193,13 @@ class EmulatorTarget:
         self._machine.set_registers({_name(number): DESCRIPTION.decode(raw)})
 
     async def read_memory(self, addr: int, length: int) -> bytes:
-        async with self._runner.exclusive() as machine:
-            data = machine.read_memory(addr, length)
+        data = (await self._runner.at_rest()).read_memory(addr, length)
         if length and not data:
             raise MemoryFault(addr)
         return data
 
     async def write_memory(self, addr: int, data: bytes) -> None:
-        async with self._runner.exclusive() as machine:
-            done = machine.write_memory(addr, data)
+        done = (await self._runner.at_rest()).write_memory(addr, data)
         if done < len(data):
             raise MemoryFault(addr + done)
 
@@ -215,9 +229,9 @@ class EmulatorTarget:
             for b in self._breakpoints
             if b.kind not in _EXECUTION
         ]
-        async with self._runner.exclusive() as machine:
-            machine.set_breakpoints(b.addr for b in self._breakpoints if b.kind in _EXECUTION)
-            machine.set_watches(watches)
+        machine = await self._runner.at_rest()
+        machine.set_breakpoints(b.addr for b in self._breakpoints if b.kind in _EXECUTION)
+        machine.set_watches(watches)
 
     def _is_wanted(self) -> bool:
         """Ask the conditions of the breakpoints at pc; one without, or that cannot be evaluated, is
@@ -303,8 +317,7 @@ class EmulatorTarget:
                 )
 
     async def _show(self, show: Callable[[Machine], str]) -> str:
-        async with self._runner.exclusive() as machine:
-            return show(machine)
+        return show(await self._runner.at_rest())
 
 
 def _name(number: int) -> str:

@@ -1,10 +1,11 @@
 """The machine in real time: a task that runs it, the lines it talks over, and the debugger's hand on it.
 
 The machine is *running* (this module runs it, slice after slice) or *parked* (nobody does, `parked` holds
-the exit that ended it, guest time stands still).  A short slice runs in trio's own thread; a guest that
-is still busy after it goes to a worker thread for a few milliseconds at a time.  `_lock` is held by
-whoever touches the machine: the slice, a line that brings bytes, the debugger.  Whoever wants it asks the
-slice to end.
+the exit that ended it, guest time stands still).  A short slice runs in trio's own thread, the first one
+in whoever's task resumes the machine: a debugger's step is done when `resume` returns.  A guest that is
+still busy after it goes to a worker thread for a few milliseconds at a time.  Only that thread touches the
+machine while other tasks run.  Whoever wants it asks for it by `at_rest`, which ends the slice, and has it
+until he awaits again.
 
 Guest time follows the host's clock only while the guest is idle (docs/design.md, Time): an idle guest
 waits until the host's clock reaches the event it waits for, or a little longer.  A guest that computed
@@ -20,8 +21,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from enum import Enum
 from functools import partial
 
@@ -131,6 +131,8 @@ class MachineRunner:
         self._input_came = False
         self._budget = SMALLEST_SLICE
         self._in_worker = False
+        # The exit of a slice that is over and not dealt with.
+        self._open_exit: Exit | None = None
         # While the guest is idle: the guest time it waits for.
         self._idle_until: float | None = None
         # Host time when the guest's own event last ended its idling.
@@ -147,26 +149,45 @@ class MachineRunner:
             if self.parked is not None:
                 await self._wait_for_change()
                 continue
-            # Taking the lock is also where the other tasks get their turn.
-            async with self._lock:
-                steps = self._steps
-                exit_ = await self._run_slice() if steps is None else self._run_steps(steps)
-                self._after_slice()
-            if steps is not None and steps.done and exit_.kind is ExitKind.BUDGET:
+            if self._open_exit is None:
+                # Taking the lock is also where the other tasks get their turn.
+                async with self._lock:
+                    exit_ = self._run_inline()
+                    if exit_.kind is ExitKind.BUDGET and self._steps is None:
+                        exit_ = await self._run_in_worker()
+                    self._end_slice(exit_)
+            await self._close_exit()
+
+    def _run_inline(self) -> Exit:
+        """Run for a fraction of a millisecond."""
+        return self._run_slice() if self._steps is None else self._run_steps(self._steps)
+
+    def _end_slice(self, exit_: Exit) -> None:
+        """Send what the guest has put, and park the machine if the slice's end is the run's."""
+        for line in self._lines:
+            line.flush()
+        self._slice_done.set()
+        self._slice_done = trio.Event()
+        match exit_.kind:
+            case ExitKind.BUDGET if self._steps is not None and self._steps.done:
                 self._park(exit_)
-                continue
-            match exit_.kind:
-                case ExitKind.BUDGET | ExitKind.STOP_REQUEST:
-                    pass
-                case ExitKind.IDLE:
-                    await self._idle(exit_)
-                case ExitKind.BREAKPOINT if not self.is_wanted():
-                    self._passes_breakpoint = True
-                case _:
-                    self._park(exit_)
-                    continue
-            if self._halting:
-                self._park(Exit(ExitKind.STOP_REQUEST))
+            case ExitKind.BUDGET | ExitKind.STOP_REQUEST | ExitKind.IDLE:
+                self._open_exit = exit_
+            case ExitKind.BREAKPOINT if not self.is_wanted():
+                self._passes_breakpoint = True
+                self._open_exit = exit_
+            case _:
+                self._park(exit_)
+
+    async def _close_exit(self) -> None:
+        """Do what is to be done between two slices."""
+        exit_, self._open_exit = self._open_exit, None
+        if exit_ is None:
+            return
+        if exit_.kind is ExitKind.IDLE:
+            await self._idle(exit_)
+        if self._halting:
+            self._park(Exit(ExitKind.STOP_REQUEST))
 
     def _run_steps(self, steps: _Steps) -> Exit:
         """Step for a while; BUDGET if nothing came up, with `steps.done` or not."""
@@ -184,7 +205,7 @@ class MachineRunner:
                 return exit_
         return exit_
 
-    async def _run_slice(self) -> Exit:
+    def _run_slice(self) -> Exit:
         machine = self.machine
         passes, self._passes_breakpoint = self._passes_breakpoint, False
         self._input_came = False
@@ -194,12 +215,13 @@ class MachineRunner:
             if exit_.kind is not ExitKind.IDLE or not self._passes_idle_time_at_once(exit_):
                 break
             exit_ = machine.run(inline)
-        if exit_.kind is not ExitKind.BUDGET:
-            return exit_
+        return exit_
+
+    async def _run_in_worker(self) -> Exit:
         begun = time.perf_counter()
         self._in_worker = True
         try:
-            exit_ = await trio.to_thread.run_sync(partial(machine.run, self._budget))
+            exit_ = await trio.to_thread.run_sync(partial(self.machine.run, self._budget))
         finally:
             self._in_worker = False
         if exit_.kind is ExitKind.BUDGET:
@@ -210,12 +232,6 @@ class MachineRunner:
         """Make the next slice longer or shorter, so that it takes about SLICE_TIME."""
         factor = min(max(SLICE_TIME / max(took, 1e-6), 0.25), 4.0)
         self._budget = min(max(int(self._budget * factor), SMALLEST_SLICE), LARGEST_SLICE)
-
-    def _after_slice(self) -> None:
-        for line in self._lines:
-            line.flush()
-        self._slice_done.set()
-        self._slice_done = trio.Event()
 
     def _passes_idle_time_at_once(self, exit_: Exit) -> bool:
         """Let an idle guest sleep to its next event, if that is due already and it has said nothing."""
@@ -292,7 +308,8 @@ class MachineRunner:
         self.parked = exit_
         self._halting = False
         level = logging.WARNING if exit_.kind in _UNASKED else logging.INFO
-        _log.log(level, "machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
+        if _log.isEnabledFor(level):
+            _log.log(level, "machine stopped: %s at pc %#x", describe(exit_), self.machine.state.pc)
         self._announce()
 
     @property
@@ -341,7 +358,7 @@ class MachineRunner:
         Steps are the program's: an interrupt that comes before one is served first, out of sight.
 
         With `within` stepping also ends when pc leaves that range.  Steps that are done park the machine with
-        a BUDGET exit.  A breakpoint where pc stands is hit at once.
+        a BUDGET exit.  A breakpoint where pc stands is hit at once.  What ends soon has ended on return.
         """
         if self.parked is None:
             return
@@ -351,6 +368,7 @@ class MachineRunner:
         self._halting = False
         self._steps = None if steps is None and within is None else _Steps(steps, within)
         self._follow_clock()
+        self._end_slice(self._run_inline())
         self._announce()
 
     async def step(self, count: int = 1, within: range | None = None) -> Exit:
@@ -362,16 +380,16 @@ class MachineRunner:
         """Reset the machine; it is parked at its first instruction afterwards."""
         if self.parked is None:
             await self.halt()
-        async with self.exclusive() as machine:
-            machine.reset()
+        (await self.at_rest()).reset()
         self._park(Exit(ExitKind.BUDGET))
 
-    @asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[Machine]:
-        """Hold the machine between two slices, running or parked; the holder must not await."""
-        self._interrupt_slice()
-        async with self._lock:
-            yield self.machine
+    async def at_rest(self) -> Machine:
+        """Return the machine between two slices, running or parked: the caller's until he awaits again."""
+        while self._in_worker:
+            self._interrupt_slice()
+            async with self._lock:
+                pass
+        return self.machine
 
     def _interrupt_slice(self) -> None:
         if self._in_worker:
@@ -433,13 +451,13 @@ class MachineRunner:
 
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""
-        async with self.exclusive() as machine:
-            # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
-            self._pass_idle_time(at_least=1)
-            self._idle_until = None
-            self._input_came = True
-            name = "wire" if port is machine.wire else "console"
-            come = Input(machine.now, name, data, connected)
-            apply(machine, come)
-            self.journal(come)
+        machine = await self.at_rest()
+        # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
+        self._pass_idle_time(at_least=1)
+        self._idle_until = None
+        self._input_came = True
+        name = "wire" if port is machine.wire else "console"
+        come = Input(machine.now, name, data, connected)
+        apply(machine, come)
+        self.journal(come)
         self._announce()

@@ -60,6 +60,16 @@ class Attachment:
     refused: dict[Breakpoint, str] = field(default_factory=dict)
     is_extended: bool = False
     file: bytes | None = None
+    unhurried: Unhurried | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked once: looking for a protocol's methods costs as much as a short read.
+        self.unhurried = self.target if isinstance(self.target, Unhurried) else None
+
+    @property
+    def packet_size(self) -> int:
+        """The longest packet that gdb is to send or to ask for."""
+        return PACKET_SIZE if self.unhurried is None else self.unhurried.packet_size
 
     async def pick(self, thread: int) -> int:
         """Return the thread a thread-id means: any and all mean the one that stopped."""
@@ -104,16 +114,12 @@ async def _malformed(attachment: Attachment, command: commands.Malformed) -> byt
 # What can we do for each other?
 
 
-def _packet_size(target: Target) -> int:
-    return target.packet_size if isinstance(target, Unhurried) else PACKET_SIZE
-
-
 @answers(commands.Supported)
 async def _supported(attachment: Attachment, command: commands.Supported) -> bytes:
     attachment.features = replies.parse_features(command.features)
     target = attachment.target
     offers = [
-        f"PacketSize={_packet_size(target):x}",
+        f"PacketSize={attachment.packet_size:x}",
         "QStartNoAckMode+",
         "qXfer:features:read+",
         "qXfer:threads:read+",
@@ -193,7 +199,7 @@ async def _write_register(attachment: Attachment, command: commands.WriteRegiste
 async def _read(attachment: Attachment, addr: int, length: int) -> bytes:
     if length == 0:
         return b""
-    limit = min(MAX_TRANSFER, _packet_size(attachment.target) // 2)
+    limit = min(MAX_TRANSFER, attachment.packet_size // 2)
     return await attachment.target.read_memory(addr, min(length, limit))
 
 
@@ -230,7 +236,7 @@ async def _read_all(attachment: Attachment, addr: int, length: int) -> bytes:
 
     Raises MemoryFault, and Unsupported where it would take too long: gdb then reads piece by piece.
     """
-    if isinstance(attachment.target, Unhurried):
+    if attachment.unhurried is not None:
         raise Unsupported("a scan")
     if length > MAX_SCAN:
         raise TargetError(errno.E2BIG, f"{length} bytes are more than one packet may ask for")

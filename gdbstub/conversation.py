@@ -20,6 +20,7 @@ from gdbstub import answers, commands, replies
 from gdbstub.answers import Attachment
 from gdbstub.file_answers import FILE_ANSWERS
 from gdbstub.packet import Interrupt
+from gdbstub.quick_stream import QuickStream
 from gdbstub.session import Request, Session, State
 from gdbstub.stepping import step_range
 from gdbstub.target import (
@@ -73,7 +74,7 @@ class Conversation:
     def __init__(
         self, stream: trio.abc.Stream, target: Target, name: str, access: trio.Lock | None = None
     ) -> None:
-        self._stream = stream
+        self._stream = QuickStream(stream)
         # Where nobody else looks, taking turns costs nothing.
         self._access: AbstractAsyncContextManager[object] = access or nullcontext()
         self._target = target
@@ -103,7 +104,7 @@ class Conversation:
     async def _receive(self) -> None:
         """Take what the client sends next; close the session if it is gone."""
         try:
-            data = bytes(await self._stream.receive_some(RECEIVE_SIZE))
+            data = await self._stream.receive_some(RECEIVE_SIZE)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if data:
@@ -115,26 +116,39 @@ class Conversation:
     async def _flush(self) -> None:
         if not self._session.has_outgoing:
             return
-        # A cancelled send must not cut a packet in two, and two senders must not mix theirs.  A client that
-        # does not read is given up, so that nothing waits for it for ever.
+        rest = b""
+        try:
+            if not self._sending.locked():
+                rest = self._stream.send_now(self._outgoing())
+                if not rest:
+                    return
+            await self._send_patiently(rest)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._session.close()
+
+    async def _send_patiently(self, rest: bytes) -> None:
+        """Send `rest`, which nobody else's packets may cut in two, and what has come together meanwhile.
+
+        A cancelled send must not cut a packet either.  A client that does not read is given up, so that
+        nothing waits for it for ever.
+        """
         with trio.move_on_after(SEND_PATIENCE, shield=True) as patience:
-            # Asking for a free lock the usual way costs a turn of the event loop, once for each packet.
+            # Where there is a rest, the lock is free, and nobody gets between the two of us.
             try:
                 self._sending.acquire_nowait()
             except trio.WouldBlock:
                 await self._sending.acquire()
             try:
-                data = self._session.take_outgoing()
-                if data:
-                    self._transcript.note(FROM_STUB, data)
-                    try:
-                        await self._stream.send_all(data)
-                    except (trio.BrokenResourceError, trio.ClosedResourceError):
-                        self._session.close()
+                await self._stream.send_all(rest + self._outgoing())
             finally:
                 self._sending.release()
         if patience.cancelled_caught:
             self._session.close()
+
+    def _outgoing(self) -> bytes:
+        data = self._session.take_outgoing()
+        self._transcript.note(FROM_STUB, data)
+        return data
 
     def _show(self, text: str) -> None:
         """Have gdb print `text`, as long as the target runs: called from the machine's thread."""
@@ -287,7 +301,6 @@ class Conversation:
         self._crossed_at = -math.inf
         actions = await self._actions(request)
         session.run()
-        await self._flush()
         try:
             if target.stopped is not None and target.stopped.is_final:
                 reason: StopReason | None = target.stopped
@@ -342,8 +355,8 @@ class Conversation:
         if all(action.kind in target.actions for action in actions):
             async with self._access:
                 await target.resume(actions)
-            if target.stopped is not None:
-                return target.stopped
+            if (reason := target.stopped) is not None:
+                return reason
             wait = target.wait_stop
         else:
             planted = {

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from zlib import adler32
 
 # gdb's own upper bound is 16384 unless the stub announces more; a stop reply or a memory dump fits well
 # below. The packet size we announce is in `session`; this is what the decoder will hold for one unfinished
@@ -89,9 +90,22 @@ def frame(body: bytes) -> bytes:
 
     `*` is escaped as well: unescaped in a reply it would be taken for a repeat.
     """
-    if _SPECIAL.search(body):
+    # Four looks for one byte each are a tenth of one look for any of them, and most replies are digits.
+    if b"#" in body or b"$" in body or b"}" in body or b"*" in body:
         body = _SPECIAL.sub(lambda found: b"}" + bytes((found[0][0] ^ 0x20,)), body)
-    return b"$%b#%02x" % (body, sum(body) & 0xFF)
+    return b"$%b#%02x" % (body, checksum(body))
+
+
+def checksum(body: bytes) -> int:
+    """Return the sum of the bytes, modulo 256.
+
+    Adler-32 has it in its lower half, less 1 and modulo 65521, ten times as fast as `sum`: 256 bytes at a
+    time are always less.
+    """
+    if len(body) <= 256:
+        return adler32(body) - 1 & 0xFF
+    view = memoryview(body)
+    return sum([adler32(view[at : at + 256]) - 1 for at in range(0, len(body), 256)]) & 0xFF
 
 
 class Decoder:
@@ -153,8 +167,9 @@ def _finish(raw: bytes) -> Event:
         wanted = int(raw[-2:], 16) if raw[-2:].isalnum() else -1
     except ValueError:
         wanted = -1
-    if wanted != sum(body) & 0xFF:
-        return Damaged(raw, f"checksum is {sum(body) & 0xFF:02x}")
+    found = checksum(body)
+    if wanted != found:
+        return Damaged(raw, f"checksum is {found:02x}")
     if b"*" in body or b"}" in body:
         plain = _expand(body)
         if plain is None:
