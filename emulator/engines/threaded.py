@@ -34,6 +34,7 @@ from emulator.engines.run import run
 from emulator.isa import storage
 from emulator.isa.decode import Form, pack
 from emulator.isa.values import Helper
+from emulator.memory import Device
 
 _PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
 _WORDS_PER_RECORD = RECORD_SIZE // 8
@@ -83,6 +84,13 @@ class Fusion(NamedTuple):
     near_handler: int
 
 
+class DeviceRegister(NamedTuple):
+    """What answers at an effective address that is no memory."""
+
+    device: Device
+    offset: int
+
+
 #: What can follow an instruction in a pair.
 Followers = dict[Form, list[Fusion]]
 #: Of a form: its handler and near handler, whether it ends a line, and its followers.
@@ -116,8 +124,10 @@ class ThreadedEngine:
         self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
         self._far_tlb = array("Q", [0]) * (layout.CONTEXTS * layout.FAR_TLB_SIZE // 8)
         self._far_generation = 0
-        # Effective pages found to be a device's: every access comes to Python, and none need be remembered.
-        self._device_pages: set[int] = set()
+        # Registers of devices by effective address and size, in the present context.
+        self._device_loads: dict[tuple[int, int], DeviceRegister] = {}
+        self._device_stores: dict[tuple[int, int], DeviceRegister] = {}
+        self._device_context = 0
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         processor.invalidate_code = self.invalidate
@@ -228,12 +238,15 @@ class ThreadedEngine:
             self._forget_jumps()
         self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
         context = self._data_context()
+        if context != self._device_context:
+            self._device_context = context
+            self._forget_devices()
         self._words[layout.FAR_TLB] = self._far_tlb.buffer_info()[0] + layout.FAR_TLB_SIZE * context
         return context
 
     def _forget_pages(self) -> None:
         """Empty the TLBs."""
-        self._device_pages.clear()
+        self._forget_devices()
         ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
         self._far_generation = self._far_generation % layout.FAR_TLB_GENERATIONS + 1
         if self._far_generation == 1:
@@ -372,18 +385,21 @@ class ThreadedEngine:
 
     def _load(self, address: int, size: int) -> int:
         try:
+            if (found := self._device_loads.get((address, size))) is not None:
+                return found.device.load(found.offset, size)
             value = storage.load(self._processor, address, size)
-            if address & -PAGE not in self._device_pages:
-                self._fill(address, Access.LOAD)
+            self._fill(address, Access.LOAD, size)
             return value
         except BaseException as error:
             return self._keep(error)
 
     def _store(self, address: int, size: int, value: int) -> None:
         try:
+            if (found := self._device_stores.get((address, size))) is not None:
+                found.device.store(found.offset, size, value & (1 << 8 * size) - 1)
+                return
             storage.store(self._processor, address, size, value)
-            if address & -PAGE not in self._device_pages:
-                self._fill(address, Access.STORE)
+            self._fill(address, Access.STORE, size)
         except BaseException as error:
             self._keep(error)
 
@@ -414,14 +430,14 @@ class ThreadedEngine:
         self._jumps[entry + 1] = record
         return record
 
-    def _fill(self, address: int, access: Access) -> None:
-        """Remember where `address`, which has just been accessed, lies, if it is plain RAM."""
+    def _fill(self, address: int, access: Access, size: int) -> None:
+        """Remember where `address`, which has just been accessed, lies."""
         processor = self._processor
         if processor.mmu.is_watched(address):
             return
         real = processor.mmu.translate(address, access) & -PAGE
         if not processor.memory.is_ram(real, PAGE):
-            self._device_pages.add(address & -PAGE)
+            self._remember_device(address, access, size)
             return
         page, addend = address & -PAGE, processor.memory.address + real - (address & -PAGE) & MASK64
         context = self._data_context()
@@ -429,6 +445,20 @@ class ThreadedEngine:
         _put_entry(self._tlb, number, access, page, layout.NO_TAG, addend)
         number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
         _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
+
+
+    def _remember_device(self, address: int, access: Access, size: int) -> None:
+        """Remember whose register lies at `address`: a guest that polls comes here for every byte."""
+        processor = self._processor
+        real = processor.mmu.translate(address, access)
+        for region in processor.memory.regions:
+            if region.start <= real and real + size <= region.start + region.length:
+                found = self._device_loads if access is Access.LOAD else self._device_stores
+                found[address, size] = DeviceRegister(region.device, real - region.start)
+
+    def _forget_devices(self) -> None:
+        self._device_loads.clear()
+        self._device_stores.clear()
 
 
 @cache
