@@ -446,7 +446,6 @@ class ThreadedEngine:
         number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
         _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
 
-
     def _remember_device(self, address: int, access: Access, size: int) -> None:
         """Remember whose register lies at `address`: a guest that polls comes here for every byte."""
         processor = self._processor
