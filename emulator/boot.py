@@ -76,6 +76,7 @@ PP_READ_WRITE = 2
 
 _ENTRY = struct.Struct(">QQ")
 _EM_PPC64 = "EM_PPC64"
+_ELF_HEADER_SIZE = 64
 _PF_X = 1
 
 
@@ -123,6 +124,8 @@ def load_raw(path: str, address: int, entry: int | None = None) -> Program:
     data = _read(path)
     if not data:
         raise LoadError(f"{path}: the file is empty")
+    if address < 0:
+        raise LoadError(f"{path}: --raw {address:#x} is no address; give one from 0 on")
     pc = address if entry is None else entry
     if pc % 4 or pc < 0:
         raise LoadError(f"{path}: no instruction begins at {pc:#x}; give --entry a multiple of 4")
@@ -135,6 +138,8 @@ def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
     data = _read(path)
     if data[:4] != b"\x7fELF":
         raise LoadError(f"{path}: not an ELF file; a flat image needs --raw ADDRESS")
+    if len(data) < _ELF_HEADER_SIZE:
+        raise LoadError(f"{path}: the file is truncated: an ELF header has {_ELF_HEADER_SIZE} bytes")
     if data[4:5] != b"\x02":
         raise LoadError(f"{path}: a 32-bit ELF; this machine takes 64-bit ones (compile with -m64)")
     if data[5:6] != b"\x02":
@@ -195,12 +200,17 @@ def enter(program: Program, config: MachineConfig, state: CpuState, memory: Memo
         if not memory.is_ram(segment.address, segment.size):
             raise LoadError(
                 f"{program.path}: segment at {segment.address:#x} with {segment.size:#x} bytes lies outside "
-                f"the {memory.size >> 20} MB of memory; give --memory SIZE"
+                f"the {_megabytes(memory.size)} MB of memory; give --memory SIZE"
             )
         memory.write(segment.address, segment.data)
     state.pc = program.pc
     identity = MSR_IDENTITY if config.kind is MachineKind.MAMBO else 0
     if program.entry is Entry.BARE:
+        if not memory.is_ram(program.pc, 4):
+            raise LoadError(
+                f"{program.path}: the entry {program.pc:#x} lies outside the {_megabytes(memory.size)} MB of "
+                f"memory; give another --entry, or --memory SIZE"
+            )
         state.msr = MSR_SF | identity
         return
     hypervisor = 0 if config.kind is MachineKind.LPAR else MSR_HV
@@ -332,6 +342,10 @@ def _read(path: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise LoadError(f"{path}: {error.strerror or error}") from error
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / (1 << 20):.4g}"
 
 
 def _round_up(value: int, unit: int) -> int:

@@ -17,5 +17,5 @@ def find_kernel(name: str | None) -> Path:
     """Return the kernel's absolute path.  Raises UserError when there is no such file."""
     path = Path(name).absolute() if name else guest_kernel()
     if not path.is_file():
-        raise UserError(f"{path} is not a file: name a kernel (an ELF file)")
+        raise UserError(f"{path} is not a file: name an ELF file, or with --raw a flat image")
     return path

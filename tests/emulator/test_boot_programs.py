@@ -150,7 +150,8 @@ BAD_FILES = {
     "shared": (elf([GOOD], 0x1000, kind=3), "ET_DYN"),
     "empty": (elf([], 0x1000), "nothing to load"),
     "truncated": (elf([GOOD], 0x1000)[:-4], "truncated"),
-    "headers cut": (elf([GOOD], 0x1000)[:40], "damaged"),
+    "headers cut": (elf([GOOD], 0x1000)[:100], "damaged"),
+    "header cut": (elf([GOOD], 0x1000)[:4], "truncated"),
     "overlap": (elf([GOOD, (0x1008, 0x1008, CODE, 16, 6)], 0x1000), "overlap"),
     "entry nowhere": (elf([GOOD], 0x9000), "lies in no segment"),
     "bad descriptor": (elf([GOOD, (0x2000, 0x2000, bytes(24), 24, 6)], 0x2000), "descriptor"),
@@ -186,6 +187,21 @@ def test_raw_entry_must_be_an_instruction(tmp_path: Path) -> None:
     path.write_bytes(CODE)
     with pytest.raises(LoadError, match="--entry"):
         load_raw(str(path), 0x100, 0x102)
+
+
+@pytest.mark.parametrize("entry", [MB, 1 << 63, 1 << 64, (1 << 64) + 0x100])
+def test_a_raw_image_is_not_entered_where_no_memory_is(tmp_path: Path, entry: int) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(CODE)
+    with pytest.raises(LoadError, match=rf"{entry:#x} lies outside the 1 MB .* --entry"):
+        machine(load_raw(str(path), 0x100, entry), memory=MB)
+
+
+def test_a_raw_image_has_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(CODE)
+    with pytest.raises(LoadError, match="--raw -0x4"):
+        load_raw(str(path), -4, 0x100)
 
 
 def test_what_does_not_fit_into_memory_names_the_mend(tmp_path: Path) -> None:
