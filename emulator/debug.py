@@ -169,8 +169,9 @@ class EmulatorTarget:
             raise TargetError(errno.EBUSY, "the machine is running")
 
     def _require_alive(self) -> None:
+        # A checkstop has changed nothing: with other registers the instruction may succeed.
         exit_ = self._runner.parked
-        if exit_ is not None and exit_.kind in FINAL:
+        if exit_ is not None and exit_.kind is ExitKind.SHUTDOWN:
             raise TargetError(errno.ESRCH, f"{describe(exit_)}; `monitor reset` starts it again")
 
     # Registers and memory --------------------------------------------------------------------------------

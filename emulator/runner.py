@@ -343,6 +343,12 @@ class MachineRunner:
             await self._changed.wait()
         return self.parked
 
+    async def wait_shutdown(self) -> Exit:
+        """Wait until the machine has shut down: one that can not go on is there for the debugger."""
+        while self.parked is None or self.parked.kind is not ExitKind.SHUTDOWN:
+            await self._changed.wait()
+        return self.parked
+
     async def wait_end_or_hang(self) -> Exit:
         """As `wait_end`; a guest that waits for ever (`Machine.is_hung`) ends it too, with an IDLE exit."""
         while True:

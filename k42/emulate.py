@@ -2,7 +2,7 @@
 
 Ends when the guest does, with the guest's exit code as status; a gdb that is connected hears of it first.  A
 guest that waits for ever, in a branch to itself with interrupts off, has ended as well, unless there is a
-line or a gdb port by which somebody may yet look at it.
+line or a gdb port by which somebody may yet look at it.  A checkstop ends nothing where there is a gdb port.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.packet_log import add_log_option, start_packet_log
-from k42.ports import DEFAULT_BASE, Ports
+from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
 from k42.running import run_async
 from k42.socket_pair import stream_pair
 from thinwire.console import run_console
 from thinwire.endpoints import Endpoint, parse_endpoint
+from thinwire.line import LineError
 from thinwire.streams import open_streams
 
 CHECKSTOP_STATUS = 1
@@ -90,19 +91,35 @@ async def _emulate(
             place = await nursery.start(serve_gdb_port, gdb, EmulatorTarget(runner), observers_of(arguments))
             print(f"gdb   target remote {place}", file=sys.stderr, flush=True)
         if line is not None:
-            place = await nursery.start(serve_line, runner, line)
+            place = await _start_line(nursery, runner, line, arguments.line is None)
             print(f"line  {place}", file=sys.stderr, flush=True)
         console = Console(runner) if arguments.console == "stdio" else None
         if console is not None:
             nursery.start_soon(console.run)
         nursery.start_soon(runner.run)
-        exit_ = await (runner.wait_end_or_hang() if line is None and gdb is None else runner.wait_end())
+        match line, gdb:
+            case None, None:
+                exit_ = await runner.wait_end_or_hang()
+            case _, None:
+                exit_ = await runner.wait_end()
+            case _:
+                exit_ = await runner.wait_shutdown()
         with trio.move_on_after(LAST_WORDS):
             await runner.flush()
             if console is not None:
                 await console.finish()
         nursery.cancel_scope.cancel()
     return exit_
+
+
+async def _start_line(nursery: trio.Nursery, runner: MachineRunner, line: Endpoint, is_default: bool) -> str:
+    """Serve the line and return its place; a second machine's default line is wherever there is room."""
+    try:
+        return str(await nursery.start(serve_line, runner, line))
+    except LineError:
+        if not is_default:
+            raise
+        return str(await nursery.start(serve_line, runner, parse_endpoint(f"listen:{LOOPBACK}:0")))
 
 
 async def serve_line(

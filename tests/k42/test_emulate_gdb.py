@@ -1,0 +1,71 @@
+"""`k42 emulate --gdb ... --halt`: bare programs under the real gdb, one server after or beside the other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import trio
+
+Command = Callable[..., AbstractAsyncContextManager]
+
+#: Stops with a checkstop: there is no memory so far up, and a bare program is entered with MSR[ME] off.
+LOST = ".globl _start; _start: li 3, -0x1000; before: lwz 4, 0(3); after: li 5, 7; b ."
+
+
+def program(directory: Path, code: str) -> Path:
+    """Assemble a bare program: one segment, linked at 0x10000."""
+    source, elf = directory / "program.S", directory / "program.elf"
+    source.write_text(f"{code}\n")
+    link = ["-nostdlib", "-static", "-Wl,-Ttext=0x10000,--build-id=none,--no-warn-rwx-segments"]
+    subprocess.run(["powerpc64-linux-gnu-gcc", "-g", "-mcpu=970", *link, "-o", elf, source], check=True)
+    return elf
+
+
+async def gdb(elf: Path, place: str, *commands: str) -> str:
+    """Run gdb on `elf`, connected to `place`; return what it says, errors included."""
+    arguments = ["gdb-multiarch", "-nx", "-batch", "-ex", f"target remote {place}"]
+    for command in commands:
+        arguments += ["-ex", command]
+    with trio.fail_after(60):
+        done = await trio.run_process(
+            [*arguments, str(elf)], capture_stdout=True, stderr=subprocess.STDOUT, check=False
+        )
+    return done.stdout.decode()
+
+
+def gdb_place(said: str) -> str:
+    """Return what to type after `target remote`."""
+    found = re.search(r"target remote (\S+)", said)
+    assert found is not None
+    return found[1]
+
+
+def test_a_checkstop_is_a_stop_that_a_debugger_can_mend(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, LOST)
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            place = gdb_place(await emulate.expect("line "))
+            said = await gdb(elf, place, "continue", "info symbol $pc", "stepi", "detach")
+            assert said.count("SIGBUS") == 2 and "before in section" in said
+            # The emulator has not ended, and the next gdb finds the machine as it was.
+            said = await gdb(elf, place, "set $r3 = 0x10000", "stepi", "info symbol $pc", "p/x $r4")
+            assert "after in section" in said and "$1 = 0x3860f000" in said
+
+    trio.run(main)
+
+
+def test_a_second_machine_finds_a_place_for_its_line(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, LOST)
+
+    async def main() -> None:
+        options = ("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf))
+        async with command(*options) as first, command(*options) as second:
+            places = [re.findall(r"line +(\S+)", await each.expect("line ")) for each in (first, second)]
+            assert places[0] != places[1] and all(places)
+
+    trio.run(main)
