@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
+from emulator.engines.llvm_lanes import DECLARATIONS
 from emulator.engines.llvm_source import PAGE_MASK, SIGNATURE, Printer
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form
+from emulator.isa.values import Helper
 
 PRELUDE = f"""\
 declare i64 @llvm.fshl.i64(i64, i64, i64)
@@ -23,6 +25,7 @@ declare i64 @llvm.fptosi.sat.i64.f64(double)
 declare i16 @llvm.bswap.i16(i16)
 declare i32 @llvm.bswap.i32(i32)
 declare i64 @llvm.bswap.i64(i64)
+{DECLARATIONS}
 !0 = !{{!"branch_weights", i32 10000, i32 1}}
 !1 = !{{!"branch_weights", i32 1, i32 10000}}
 
@@ -40,9 +43,10 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
     """
     parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
     slow: dict[Form, None] = {}
+    stops: dict[str, Helper] = {}
     for entry in entries:
         for is_near in variants(entry):
-            printer = Printer(helpers, is_near)
+            printer = Printer(helpers=helpers, is_near=is_near)
             name = handler_name(entry, is_near)
             match entry:
                 case Form():
@@ -50,7 +54,12 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
                 case Pair():
                     parts.append(printer.pair_handler(name, entry))
             slow |= printer.left_to_slow
-    parts += (Printer(helpers, False).slow_handler(form) for form in slow)
+            stops |= printer.stops
+    for form in slow:
+        printer = Printer(helpers=helpers)
+        parts.append(printer.slow_handler(form))
+        stops |= printer.stops
+    parts += (Printer(helpers=helpers).stop_handler(name, helper) for name, helper in stops.items())
     return "\n".join(parts)
 
 
@@ -74,7 +83,7 @@ def _common_handlers() -> list[str]:
     """Handlers that belong to no instruction."""
 
     def handler(name: str, write: Callable[[Printer], None]) -> str:
-        printer = Printer(set(), False)
+        printer = Printer()
         write(printer)
         # Inlined into a hot handler, a call would cost it a frame.
         return printer.define(name, "noinline")
@@ -149,7 +158,7 @@ _REFILLS = {"refill_load": 0, "refill_store": layout.TLB_STORE_OFFSET}
 
 def _refill(name: str, tag_offset: int) -> str:
     """Return a function that copies an entry from the second level; false if there is none."""
-    p = Printer(set(), False)
+    p = Printer()
     offset = p.assign(f"and i64 %ea, {layout.PAGE - 1}")
     last = p.assign(f"add i64 {offset}, %size")
     p.line(f"br i1 {p.assign(f'icmp ule i64 {last}, {layout.PAGE}')}, label %inside, label %no")

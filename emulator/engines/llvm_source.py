@@ -25,14 +25,17 @@ The IR holds no absolute address: everything hangs off `s`, so one compiled obje
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
-from emulator.engines.pairs import Link, Pair
+from emulator.engines.llvm_lanes import type_of
+from emulator.engines.llvm_values import ValuePrinter
+from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form, operations
-from emulator.isa.values import Arg, Helper, Op, Slot, Value, Word
+from emulator.isa.values import Arg, Helper, Op, Value
 
 SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base"
 #: A page-crossing access shows in the page of its last byte.
@@ -41,13 +44,15 @@ _RECORD_SHIFT = layout.RECORD_SIZE.bit_length() - 1
 #: How many values a helper can get.
 MAX_ARGUMENTS = 5
 
-_BINARY = {"add", "sub", "mul", "and", "or", "xor", "shl", "lshr", "ashr", "udiv", "sdiv"}
-_COMPARE = {"eq", "ne", "ult", "slt"}
-
 
 def slow_name(form: Form) -> str:
     """Return the symbol of the handler that does what `form`'s other handlers leave to it."""
     return f"slow_{form.name}"
+
+
+def stop_name(helper: Helper) -> str:
+    """Return the symbol of the handler that stops by calling `helper`."""
+    return f"stop_{helper.__module__}_{helper.__qualname__}"
 
 
 def helper_name(helper: Helper) -> str:
@@ -61,21 +66,12 @@ def helper_number(name: str) -> int:
 
 
 @dataclass(slots=True)
-class Printer:
+class Printer(ValuePrinter):
     """Prints one function."""
 
-    helpers: set[str]
-    is_near: bool
-    lines: list[str] = field(default_factory=list)
-    count: int = 0
-    block: str = "entry"
+    helpers: set[str] = field(default_factory=set)
+    is_near: bool = False
     needs_leave: bool = False
-    #: The record being executed, and what the names of its values begin with.
-    record: str = "%r"
-    values: str = "%v"
-    #: What has been put, in order, and where the second of a pair finds it.
-    puts: list[str] = field(default_factory=list)
-    link: Link | None = None
     #: What executes the record from its beginning: a form's slow handler, or a pointer to a handler;
     #: None: this function is the one.
     restart: Form | str | None = None
@@ -83,25 +79,8 @@ class Printer:
     is_unwritten: bool = True
     #: Instructions whose slow handlers this function goes to, in order.
     left_to_slow: dict[Form, None] = field(default_factory=dict)
-
-    # Lines.
-
-    def line(self, text: str) -> None:
-        self.lines.append("  " + text)
-
-    def label(self, name: str) -> None:
-        self.lines.append(name + ":")
-        self.block = name
-
-    def assign(self, expression: str) -> str:
-        self.count += 1
-        name = f"%t{self.count}"
-        self.line(f"{name} = {expression}")
-        return name
-
-    def fresh(self, stem: str) -> str:
-        self.count += 1
-        return f"{stem}{self.count}"
+    #: Helpers that raise, by the names of the handlers that call them.
+    stops: dict[str, Helper] = field(default_factory=dict)
 
     def define(self, name: str, attributes: str = "") -> str:
         body = "\n".join(self.lines)
@@ -110,40 +89,6 @@ class Printer:
     def leave_block(self) -> None:
         self.label("leave")
         self.line("ret void")
-
-    # State words and the record.
-
-    def word_pointer(self, index: int) -> str:
-        return self.assign(f"getelementptr i64, ptr %s, i64 {index}")
-
-    def get(self, index: int) -> str:
-        return self.assign(f"load i64, ptr {self.word_pointer(index)}")
-
-    def get_pointer(self, index: int) -> str:
-        return self.assign(f"load ptr, ptr {self.word_pointer(index)}")
-
-    def put(self, index: int, value: str) -> None:
-        self.line(f"store i64 {value}, ptr {self.word_pointer(index)}")
-
-    def record_word(self, offset: int) -> str:
-        pointer = self.assign(f"getelementptr i8, ptr {self.record}, i64 {offset}")
-        return self.assign(f"load i64, ptr {pointer}")
-
-    def slot(self, number: int) -> str:
-        pointer = self.assign(f"getelementptr i8, ptr {self.record}, i64 {layout.SLOT_OFFSET + 2 * number}")
-        return self.assign(f"zext i16 {self.assign(f'load i16, ptr {pointer}')} to i64")
-
-    def place(self, place: Arg) -> str:
-        """Return a pointer to a state word."""
-        match place:
-            case Word(index):
-                return self.word_pointer(index)
-            case Slot(number, offset):
-                pointer = self.assign(f"getelementptr i64, ptr %s, i64 {self.slot(number)}")
-                return (
-                    pointer if not offset else self.assign(f"getelementptr i64, ptr {pointer}, i64 {offset}")
-                )
-        raise TypeError(f"not a place: {place!r}")
 
     def left_before(self) -> str:
         """Return how many instructions are left before this one."""
@@ -241,7 +186,7 @@ class Printer:
     def pair_handler(self, name: str, pair: Pair) -> str:
         """Return the definition of the handler that executes both of `pair`."""
         self.restart = pair.first
-        for op in operations(pair.first, has_host_float=True):
+        for op in operations(pair.first, has_host_units=True):
             self._step(op)
         self._go_on_together()
         self.values, self.link = "%w", pair.link
@@ -266,7 +211,7 @@ class Printer:
     def _effect(self, form: Form) -> None:
         """Print the effect of an instruction, and the ways to go on."""
         is_ending_run = False
-        for op in operations(form, has_host_float=True):
+        for op in operations(form, has_host_units=True):
             match op.code:
                 case "context_changed":
                     is_ending_run = True
@@ -311,20 +256,6 @@ class Printer:
         self.put(INDEX["pc"], next_address)
         self.line("ret void")
 
-    def value(self, arg: Arg) -> str:
-        """Return an operand."""
-        match arg:
-            case Value():
-                return f"{self.values}{arg.number}"
-            case int():
-                return str(arg - (1 << 64) if arg >> 63 else arg)
-        raise TypeError(f"not a value: {arg!r}")
-
-    def _operand(self, arg: Arg, bits: int) -> str:
-        if bits == 1 and isinstance(arg, int):
-            return "true" if arg & 1 else "false"
-        return self.value(arg)
-
     def _step(self, op: Op) -> None:
         """Print one op that is not a way to go on."""
         code, args = op.code, op.args
@@ -334,113 +265,27 @@ class Printer:
             self._store(op, int(code[5:]))
         elif code in ("call", "call_if"):
             self._call(op)
+        elif code == "stop_if":
+            self._stop_if(op)
+        elif code == "instead_if":
+            self._instead_if(op)
         elif code == "put":
             self.is_unwritten = False
             self.puts.append(self.value(args[1]))
-            self.line(f"store i64 {self.puts[-1]}, ptr {self.place(args[0])}")
+            kind = type_of(args[1]) if isinstance(args[1], Value) else "i64"
+            self.line(f"store {kind} {self.puts[-1]}, ptr {self.place(args[0])}, align 8")
         elif code == "put_bit":
             self.is_unwritten = False
             self._put_bit(args)
         else:
             assert op.result is not None
-            self.line(f"{self.value(op.result)} = {self._expression(op)}")
-
-    def _expression(self, op: Op) -> str:
-        """Return the instruction that computes an op's result."""
-        code, args = op.code, op.args
-        bits = op.result.bits if op.result is not None else 64
-        match code:
-            case _ if code in _BINARY:
-                a, b = (self._operand(arg, bits) for arg in args)
-                return f"{code} i{bits} {a}, {b}"
-            case _ if code in _COMPARE:
-                return f"icmp {code} i64 {self.value(args[0])}, {self.value(args[1])}"
-            case "const":
-                return f"or i{bits} {self._operand(args[0], bits)}, {'false' if bits == 1 else 0}"
-            case "get" if linked := self._linked(args[0]):
-                return f"or i64 {linked}, 0"
-            case "get":
-                return f"load i64, ptr {self.place(args[0])}"
-            case "get_bit":
-                pointer, shift = self._bit_place(args[0])
-                field_ = self._linked(args[0]) or self.assign(f"load i64, ptr {pointer}")
-                return f"trunc i64 {self.assign(f'lshr i64 {field_}, {shift}')} to i1"
-            case "select":
-                condition, yes, no = args
-                a, b = self._operand(yes, bits), self._operand(no, bits)
-                return f"select i1 {self.value(condition)}, i{bits} {a}, i{bits} {b}"
-            case "word":
-                return f"zext i1 {self.value(args[0])} to i64"
-            case "rotl":
-                a, amount = self.value(args[0]), self.value(args[1])
-                return f"call i64 @llvm.fshl.i64(i64 {a}, i64 {a}, i64 {amount})"
-            case "clz":
-                return f"call i64 @llvm.ctlz.i64(i64 {self.value(args[0])}, i1 false)"
-            case "mulhu" | "mulhs":
-                extend = "zext" if code == "mulhu" else "sext"
-                a, b = (self.assign(f"{extend} i64 {self.value(arg)} to i128") for arg in args)
-                product = self.assign(f"mul i128 {a}, {b}")
-                return f"trunc i128 {self.assign(f'lshr i128 {product}, 64')} to i64"
-            case "sext8" | "sext16" | "sext32":
-                width = code.removeprefix("sext")
-                return f"sext i{width} {self.assign(f'trunc i64 {self.value(args[0])} to i{width}')} to i64"
-            case "bswap2" | "bswap4":
-                return self._reversed_low(self.value(args[0]), 8 * int(code[5:]))
-            case "bswap8":
-                return f"call i64 @llvm.bswap.i64(i64 {self.value(args[0])})"
-            case "fadd" | "fmul" | "fdiv":
-                a, b = map(self._double, args)
-                return self._image(f"{code} double {a}, {b}")
-            case "fma":
-                a, b, c = map(self._double, args)
-                return self._image(f"call double @llvm.fma.f64(double {a}, double {b}, double {c})")
-            case "fsqrt":
-                return self._image(f"call double @llvm.sqrt.f64(double {self._double(args[0])})")
-            case "fsingle":
-                single = self.assign(f"fptrunc double {self._double(args[0])} to float")
-                return self._image(f"fpext float {single} to double")
-            case "sitofp":
-                return self._image(f"sitofp i64 {self.value(args[0])} to double")
-            case "fptosi":
-                return f"call i64 @llvm.fptosi.sat.i64.f64(double {self._double(args[0])})"
-            case "small":
-                slot = args[0]
-                assert isinstance(slot, Slot)
-                return f"or i64 {self.slot(slot.number)}, 0"
-            case "imm" | "target":
-                return f"or i64 {self.record_word(layout.IMMEDIATE_OFFSET)}, 0"
-            case "pc":
-                return f"or i64 {self.record_word(layout.PC_OFFSET)}, 0"
-        raise ValueError(f"no IR for {code}")
-
-    def _linked(self, place: Arg) -> str | None:
-        """Return the value at `place` if the first of the pair has just put it there."""
-        link = self.link
-        return self.puts[link.put] if link and place == Slot(link.slot) else None
-
-    def _double(self, arg: Arg) -> str:
-        return self.assign(f"bitcast i64 {self.value(arg)} to double")
-
-    def _image(self, expression: str) -> str:
-        return f"bitcast double {self.assign(expression)} to i64"
-
-    def _reversed_low(self, value: str, width: int) -> str:
-        low = self.assign(f"trunc i64 {value} to i{width}")
-        swapped = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {low})")
-        return f"zext i{width} {swapped} to i64"
-
-    def _bit_place(self, place: Arg) -> tuple[str, str]:
-        """Return the pointer to a CR field and the shift of the bit in it (isa/operands packs both)."""
-        assert isinstance(place, Slot)
-        packed = self.slot(place.number)
-        index = self.assign(f"lshr i64 {packed}, 2")
-        return self.assign(f"getelementptr i64, ptr %s, i64 {index}"), self.assign(f"and i64 {packed}, 3")
+            self.line(f"{self.value(op.result)} = {self.expression(op)}")
 
     def _put_bit(self, args: tuple[Arg, ...]) -> None:
         pointer, shift = self._bit_place(args[0])
         old = self.assign(f"load i64, ptr {pointer}")
         hole = self.assign(f"xor i64 {self.assign(f'shl i64 1, {shift}')}, -1")
-        word = self.assign(f"zext i1 {self._operand(args[1], 1)} to i64")
+        word = self.assign(f"zext i1 {self.operand(args[1], 1)} to i64")
         bit = self.assign(f"shl i64 {word}, {shift}")
         kept = self.assign(f"and i64 {old}, {hole}")
         self.line(f"store i64 {self.assign(f'or i64 {kept}, {bit}')}, ptr {pointer}")
@@ -554,14 +399,7 @@ class Printer:
                 self.line(f"{self.value(op.result)} = or i64 {self.value(op.args[1])}, 0")
                 return
             self.label(slow)
-        self.is_unwritten = False
-        self.store_place()
-        assert callable(helper) and len(values) <= MAX_ARGUMENTS
-        padded = [*map(self.value, values), *["0"] * MAX_ARGUMENTS][:MAX_ARGUMENTS]
-        name = helper_name(helper)
-        self.helpers.add(name)
-        arguments = ", ".join(f"i64 {v}" for v in [helper_number(name), len(values), *padded])
-        result = self.assign(f"call i64 {self.get_pointer(layout.CALL)}({arguments})")
+        result = self._call_python(helper, values)
         last = self._leave_if_raised(done)
         self.label(done)
         if is_rare:
@@ -569,3 +407,47 @@ class Printer:
             self.line(f"{self.value(op.result)} = phi i64 [ {otherwise}, %{before} ], [ {result}, %{last} ]")
         else:
             self.line(f"{self.value(op.result)} = phi i64 [ {result}, %{last} ]")
+
+    def _stop_if(self, op: Op) -> None:
+        condition, helper, *values = op.args
+        stop, go_on = self.fresh("stop"), self.fresh("go_on")
+        self.line(f"br i1 {self.value(condition)}, label %{stop}, label %{go_on}, !prof !1")
+        self.label(stop)
+        if values:
+            self._call_python(helper, values)
+            self.line("ret void")
+        else:
+            # Everybody who stops for this reason goes the same way.
+            assert callable(helper)
+            self.stops[stop_name(helper)] = helper
+            self.tail(f"@{stop_name(helper)}", self.record, "%left", "%base")
+        self.label(go_on)
+
+    def stop_handler(self, name: str, helper: Helper) -> str:
+        """Return the definition of the handler that calls `helper`, which raises."""
+        self._call_python(helper, ())
+        self.line("ret void")
+        return self.define(name, "noinline")
+
+    def _instead_if(self, op: Op) -> None:
+        condition, helper, *values = op.args
+        slow, unless, done = self.fresh("slow"), self.fresh("unless"), self.fresh("done")
+        self.line(f"br i1 {self.value(condition)}, label %{slow}, label %{unless}, !prof !1")
+        if not self._restarts(slow):
+            self.label(slow)
+            self._call_python(helper, values)
+            self._leave_if_raised(done)
+            self.label(done)
+            self.goto_next()
+        self.label(unless)
+
+    def _call_python(self, helper: Arg, values: Sequence[Arg]) -> str:
+        """Call a helper and return its result, which is good unless it has raised."""
+        self.is_unwritten = False
+        self.store_place()
+        assert callable(helper) and len(values) <= MAX_ARGUMENTS
+        padded = [*map(self.value, values), *["0"] * MAX_ARGUMENTS][:MAX_ARGUMENTS]
+        name = helper_name(helper)
+        self.helpers.add(name)
+        arguments = ", ".join(f"i64 {v}" for v in [helper_number(name), len(values), *padded])
+        return self.assign(f"call i64 {self.get_pointer(layout.CALL)}({arguments})")

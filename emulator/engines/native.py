@@ -128,9 +128,18 @@ def _target_machine() -> Any:
 def _compile(group: Group) -> Compiled:
     machine = _target_machine()
     helpers: set[str] = set()
-    # Without LLVM's passes: they cost a third more time, and code generation alone comes to the same code.
     module = llvm.parse_assembly(print_module(group.entries(), helpers))
+    # Elsewhere LLVM's passes cost a third more time, and code generation alone comes to the same code.
+    if group.section == "vector":
+        _simplify(module, machine)
     return Compiled(machine.emit_object(module), tuple(sorted(helpers)))
+
+
+def _simplify(module: Any, machine: Any) -> None:
+    """Undo the widening of lanes (isa/wide) where nothing needs it."""
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_instruction_combine_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
 
 
 def _link(group: Group, compiled: Compiled) -> Handlers:

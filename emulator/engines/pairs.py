@@ -111,7 +111,7 @@ def pairs() -> tuple[Pair, ...]:
 
 
 def _links(first: Form, second: Form) -> list[Link]:
-    puts = [op.args[0] for op in operations(first, has_host_float=True) if op.code == "put"]
+    puts = [op.args[0] for op in operations(first, has_host_units=True) if op.code == "put"]
     links = []
     # The last put first: of two into one place, it is the one that is read.
     for number, place in reversed(list(enumerate(puts))):
@@ -131,7 +131,7 @@ def _links(first: Form, second: Form) -> list[Link]:
 def _early_reads(form: Form) -> list[Op]:
     """Return the reads of named registers before the effect writes one."""
     reads = []
-    for op in operations(form, has_host_float=True):
+    for op in operations(form, has_host_units=True):
         if op.code in ("put", "put_bit") and isinstance(op.args[0], Slot):
             break
         if op.code in ("get", "get_bit") and isinstance(op.args[0], Slot):

@@ -109,6 +109,10 @@ def print_form(form: Form, namespace: dict[str, Any]) -> str:
             case "call_if":
                 call = _call(op.args[2:], namespace)
                 lines.append(_assign(op, f"{call} if {_name(op.args[0])} else {_name(op.args[1])}"))
+            case "stop_if":
+                lines.append(f"if {_name(op.args[0])}: {_call(op.args[1:], namespace)}")
+            case "instead_if":
+                lines.append(f"if {_name(op.args[0])}: {_call(op.args[1:], namespace)}; return nia")
             case "context_changed":
                 is_ending_run = True
             case "branch":

@@ -341,9 +341,9 @@ def forms(row: Instruction, is64: bool) -> list[Form]:
     return [form for form in candidates if form.is64 == is64]
 
 
-def trace(form: Form, *, has_host_float: bool = False) -> Builder:
+def trace(form: Form, *, has_host_units: bool = False) -> Builder:
     """Run the effect of `form` once and return what it recorded."""
-    builder = Builder(form.is64, has_host_float)
+    builder = Builder(form.is64, has_host_units)
     arguments: list[Any] = []
     known = iter(form.known)
     slots = iter(range(MAX_SLOTS))
@@ -363,6 +363,6 @@ def trace(form: Form, *, has_host_float: bool = False) -> Builder:
     return builder
 
 
-def operations(form: Form, *, has_host_float: bool = False) -> list[Op]:
+def operations(form: Form, *, has_host_units: bool = False) -> list[Op]:
     """Return the steps of `form`'s effect."""
-    return trace(form, has_host_float=has_host_float).trace
+    return trace(form, has_host_units=has_host_units).trace

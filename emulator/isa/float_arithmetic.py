@@ -102,7 +102,7 @@ def _compute(
 ) -> None:
     """Set FRT to what `helper` returns, or to the shortcut's result where one holds."""
     require_fp(t)
-    if shortcut is None or not t.has_host_float:
+    if shortcut is None or not t.has_host_units:
         result = t.call(helper, t.fpr(frt), *operands)
     else:
         short = shortcut()
@@ -311,7 +311,7 @@ def fcfid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 def _compare_into(t: Builder, bf: CrField, fra: Fpr, frb: Fpr, ordered: int) -> None:
     require_fp(t)
     a, b = t.fpr(fra), t.fpr(frb)
-    if t.has_host_float:
+    if t.has_host_units:
         holds, order = float_shortcut.compare(t, a, b)
         old = t.get("fpscr")
         t.put("fpscr", t.select(holds, old & ~fpscr.FPCC | order << 12, old))

@@ -1,6 +1,6 @@
 """Floating point on the host's own unit, where that is exactly what isa/softfloat would do.
 
-An engine that prints host floating-point operations (`Builder.has_host_float`) gets these shortcuts;
+An engine that prints host floating-point operations (`Builder.has_host_units`) gets these shortcuts;
 whatever they do not cover goes to the helper, and so does everything in the engine that has no such
 operations, which is how the two are compared.
 

@@ -6,9 +6,10 @@ operands that stand for "whatever the decoded instruction names".  It computes n
 source or LLVM IR, and runs that.  So a Python `if` in an effect can only depend on the encoding; a `Value`
 refuses to be one.
 
-A value is 64 bits wide, or one bit (a condition).  Every operation is total on its stated domain: shift and
-rotate amounts must be below the width, divisors not zero, quotients representable; an effect selects a
-harmless operand first.  Both arms of a `select` are evaluated.
+A value is 64 bits wide, or one bit (a condition), or a row of equal lanes that an operator treats all at
+once (isa/wide makes those, for an engine with `has_host_units`).  Every operation is total on its stated
+domain: shift and rotate amounts must be below the width, divisors not zero, quotients representable; an
+effect selects a harmless operand first.  Both arms of a `select` are evaluated.
 
 Where an effect may stop (load, store, call, require) the state words it wrote before stay written; effects
 therefore read everything, do what may stop, and write registers last.
@@ -70,17 +71,26 @@ class Op:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Value:
-    """Something known only when the instruction runs; `bits` is 64, or 1 for a condition."""
+    """Something known only when the instruction runs.
+
+    `bits` is 64, or 1 for a condition; with `lanes`, the width of each of so many.
+    """
 
     trace: list[Op]
     number: int
     bits: int
+    lanes: int = 0
+
+    def operate(self, code: str, *others: Arg, bits: int | None = None, lanes: int | None = None) -> Value:
+        """Append the op `code` on this and `others`; its result is as wide as this unless said otherwise."""
+        width, count = self.bits if bits is None else bits, self.lanes if lanes is None else lanes
+        return _append(self.trace, code, (self, *others), width, count)
 
     def _binary(self, code: str, other: Value | int, bits: int | None = None) -> Value:
-        return _append(self.trace, code, (self, other), bits or self.bits)
+        return self.operate(code, other, bits=bits)
 
     def _reversed(self, code: str, other: int) -> Value:
-        return _append(self.trace, code, (other, self), self.bits)
+        return _append(self.trace, code, (other, self), self.bits, self.lanes)
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a Value is only known when the instruction runs: use select or branch_if")
@@ -107,7 +117,7 @@ class Value:
         return self._binary("xor", other)
 
     def __invert__(self) -> Value:
-        return self._binary("xor", MASK64 if self.bits == 64 else 1)
+        return self._binary("xor", 1 if self.bits == 1 else MASK64)
 
     def __lshift__(self, amount: Value | int) -> Value:
         return self._binary("shl", amount)
@@ -155,7 +165,8 @@ class Value:
         """Reverse the low `size` bytes (2, 4 or 8); zeros above."""
         return _append(self.trace, f"bswap{size}", (self,), 64)
 
-    # Host floating point: double images, rounded to nearest (Builder.has_host_float).
+    # Host floating point, rounded to nearest: double images, or single ones in lanes
+    # (Builder.has_host_units).
 
     def float_add(self, other: Value) -> Value:
         return self._binary("fadd", other)
@@ -168,10 +179,10 @@ class Value:
 
     def float_multiply_add(self, factor: Value, addend: Value) -> Value:
         """Return self * factor + addend, rounded once."""
-        return _append(self.trace, "fma", (self, factor, addend), 64)
+        return self.operate("fma", factor, addend)
 
     def float_square_root(self) -> Value:
-        return _append(self.trace, "fsqrt", (self,), 64)
+        return self.operate("fsqrt")
 
     def float_single(self) -> Value:
         """Round to single precision."""
@@ -179,11 +190,11 @@ class Value:
 
     def to_float(self) -> Value:
         """Convert a signed number."""
-        return _append(self.trace, "sitofp", (self,), 64)
+        return self.operate("sitofp")
 
     def to_integer(self) -> Value:
-        """Truncate; any number if the result does not fit."""
-        return _append(self.trace, "fptosi", (self,), 64)
+        """Truncate; the nearest number there is if the result does not fit, 0 for a NaN."""
+        return self.operate("fptosi")
 
     def equals(self, other: Value | int) -> Value:
         return self._binary("eq", other, 1)
@@ -216,13 +227,13 @@ class Value:
         return ((self >> position) & 1).differs(0)
 
 
-#: What an op's arguments may be: values, constants (64-bit or condition), places, helpers.
-Arg = Value | int | Place | Helper
+#: What an op's arguments may be: values, constants (64-bit or condition), places, helpers, lane numbers.
+Arg = Value | int | Place | Helper | tuple[int, ...]
 
 
-def _append(trace: list[Op], code: str, args: Sequence[Arg], bits: int) -> Value:
+def _append(trace: list[Op], code: str, args: Sequence[Arg], bits: int, lanes: int = 0) -> Value:
     args = tuple(arg & MASK64 if type(arg) is int else arg for arg in args)
-    result = Value(trace, len(trace), bits)
+    result = Value(trace, len(trace), bits, lanes)
     trace.append(Op(code, args, result))
     return result
 
@@ -231,11 +242,12 @@ def _append(trace: list[Op], code: str, args: Sequence[Arg], bits: int) -> Value
 class Builder:
     """Records one effect.  `is64` is MSR[SF], known from the encoding's context as any other variant is.
 
-    `has_host_float`: the engine prints host floating-point operations.
+    `has_host_units`: the engine prints what the host's floating-point and vector units do, and can tell
+    where RAM lies; else helpers do all that.
     """
 
     _is64: bool
-    has_host_float: bool = False
+    has_host_units: bool = False
     trace: list[Op] = field(default_factory=list)
     #: Set when the effect looked at `is64`: then 32-bit mode needs its own form.
     is_mode_sensitive: bool = False
@@ -246,8 +258,8 @@ class Builder:
         self.is_mode_sensitive = True
         return self._is64
 
-    def _value(self, code: str, *args: Arg, bits: int = 64) -> Value:
-        return _append(self.trace, code, args, bits)
+    def _value(self, code: str, *args: Arg, bits: int = 64, lanes: int = 0) -> Value:
+        return _append(self.trace, code, args, bits, lanes)
 
     def _step(self, code: str, *args: Arg) -> None:
         masked = tuple(arg & MASK64 if type(arg) is int else arg for arg in args)
@@ -289,6 +301,14 @@ class Builder:
     def set_vr(self, register: Vr, high: Value, low: Value) -> None:
         self._step("put", register, high)
         self._step("put", Slot(register.number, 1), low)
+
+    def vector(self, register: Vr) -> Value:
+        """Read a vector register as two lanes, the high half first."""
+        return self._value("get", register, bits=64, lanes=2)
+
+    def set_vector(self, register: Vr, value: Value) -> None:
+        """Write a vector register from two lanes."""
+        self._step("put", register, value)
 
     def index(self, register: Vr) -> Value:
         """Return where a vector register lies: the index of its first state word, for a helper."""
@@ -359,7 +379,11 @@ class Builder:
 
     def stop_if(self, condition: Value, helper: Helper, *args: Value | int) -> None:
         """Call `helper`, which always raises, when `condition` holds."""
-        self._value("call_if", condition, 0, helper, *args)
+        self._step("stop_if", condition, helper, *args)
+
+    def instead_if(self, condition: Value, helper: Helper, *args: Value | int) -> None:
+        """Let `helper(processor, *args)` do the whole instruction when `condition` holds, the rare case."""
+        self._step("instead_if", condition, helper, *args)
 
     def require_privilege(self) -> None:
         """Take a privileged-instruction program interrupt in problem state (Book III 4.3)."""
@@ -397,5 +421,9 @@ OPERATIONS: dict[str, int] = {
     **dict.fromkeys(("eq", "ne", "ult", "slt", "get_bit"), 1),
     **dict.fromkeys(("get", "load1", "load2", "load4", "load8", "call", "call_if"), 64),
     **dict.fromkeys(("put", "put_bit", "store1", "store2", "store4", "store8"), 0),
-    **dict.fromkeys(("branch", "branch_if", "context_changed"), 0),
+    **dict.fromkeys(("branch", "branch_if", "context_changed", "stop_if", "instead_if"), 0),
+    # Lanes (isa/wide).
+    **dict.fromkeys(("split", "join", "fill", "shuffle", "copy_lane", "permute"), 64),
+    **dict.fromkeys(("fround0", "fround1", "fround2", "fround3", "uitofp", "fptoui"), 64),
+    "any": 1,
 }

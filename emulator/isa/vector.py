@@ -1,6 +1,7 @@
 """AltiVec: vector loads and stores, and one row for each vector computation (AltiVec PEM, chapter 6).
 
-A computation is an operation of isa/lanes between registers.  It is one call: the helper finds the
+A computation is an operation of isa/lanes or isa/float_lanes between registers.  For an engine without vector
+operations, and for the rare operands that `Outcome.unfit` tells of, it is one call: the helper finds the
 operation by its number, reads the operands, writes the target, and keeps VSCR[SAT].
 """
 
@@ -9,15 +10,15 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.cpu.state import MSR_VMX
-from emulator.isa import lanes, storage
+from emulator.isa import float_lanes, lanes, wide
 from emulator.isa.decode import insn
 from emulator.isa.lanes import Operation
 from emulator.isa.load_store import address
-from emulator.isa.values import Builder, Gpr, Helper, Value, Vr
+from emulator.isa.values import Builder, Gpr, Value, Vr
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
@@ -85,92 +86,83 @@ def _write(processor: Processor, register: int, value: int) -> None:
     words[register], words[register + 1] = value >> 64, value & (1 << 64) - 1
 
 
-def _element_shift(ea: int, size: int) -> int:
-    """Return how far left the element at `ea` lies in its quadword."""
-    return 8 * (16 - size - ea % 16)
+def _place_of(t: Builder, ra0: Gpr, rb: Gpr, size: int) -> tuple[Value, Value, Value]:
+    """Return an element's address, whether it lies in the high half, and how far left it lies in its half."""
+    ea = address(t, t.gpr(ra0), t.gpr(rb)) & -size
+    return ea, (ea & 8).equals(0), (8 - size - (ea & 7)) << 3
 
 
-def _load_element(processor: Processor, register: int, ea: int, size: int) -> int:
+def _load_element(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr, size: int) -> None:
     """Load one element into its place; the others, undefined, stay."""
-    ea &= -size
-    value = storage.load(processor, ea, size)
-    shift, mask = _element_shift(ea, size), (1 << 8 * size) - 1
-    _write(processor, register, _read(processor, register) & ~(mask << shift) | value << shift)
-    return 0
-
-
-def _store_element(processor: Processor, register: int, ea: int, size: int) -> int:
-    ea &= -size
-    storage.store(processor, ea, size, _read(processor, register) >> _element_shift(ea, size))
-    return 0
-
-
-def _element(t: Builder, helper: Helper, register: Vr, ra0: Gpr, rb: Gpr, size: int) -> None:
     _require_vmx(t)
-    t.call(helper, t.index(register), address(t, t.gpr(ra0), t.gpr(rb)), size)
+    ea, is_high, shift = _place_of(t, ra0, rb, size)
+    value = t.load(ea, size) << shift
+    mask = ~(t.constant((1 << 8 * size) - 1) << shift)
+    high, low = t.vr(vrt)
+    t.set_vr(vrt, t.select(is_high, high & mask | value, high), t.select(is_high, low, low & mask | value))
+
+
+def _store_element(t: Builder, vrs: Vr, ra0: Gpr, rb: Gpr, size: int) -> None:
+    _require_vmx(t)
+    ea, is_high, shift = _place_of(t, ra0, rb, size)
+    high, low = t.vr(vrs)
+    t.store(ea, size, t.select(is_high, high, low) >> shift)
 
 
 @insn("011111 vrt:5 ra0:5 rb:5 0000000111 -")
 def lvebx(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Load Vector Element Byte Indexed. AltiVec 6.2."""
-    _element(t, _load_element, vrt, ra0, rb, 1)
+    _load_element(t, vrt, ra0, rb, 1)
 
 
 @insn("011111 vrt:5 ra0:5 rb:5 0000100111 -")
 def lvehx(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Load Vector Element Halfword Indexed. AltiVec 6.2."""
-    _element(t, _load_element, vrt, ra0, rb, 2)
+    _load_element(t, vrt, ra0, rb, 2)
 
 
 @insn("011111 vrt:5 ra0:5 rb:5 0001000111 -")
 def lvewx(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Load Vector Element Word Indexed. AltiVec 6.2."""
-    _element(t, _load_element, vrt, ra0, rb, 4)
+    _load_element(t, vrt, ra0, rb, 4)
 
 
 @insn("011111 vrs:5 ra0:5 rb:5 0010000111 -")
 def stvebx(t: Builder, vrs: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Store Vector Element Byte Indexed. AltiVec 6.2."""
-    _element(t, _store_element, vrs, ra0, rb, 1)
+    _store_element(t, vrs, ra0, rb, 1)
 
 
 @insn("011111 vrs:5 ra0:5 rb:5 0010100111 -")
 def stvehx(t: Builder, vrs: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Store Vector Element Halfword Indexed. AltiVec 6.2."""
-    _element(t, _store_element, vrs, ra0, rb, 2)
+    _store_element(t, vrs, ra0, rb, 2)
 
 
 @insn("011111 vrs:5 ra0:5 rb:5 0011000111 -")
 def stvewx(t: Builder, vrs: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Store Vector Element Word Indexed. AltiVec 6.2."""
-    _element(t, _store_element, vrs, ra0, rb, 4)
+    _store_element(t, vrs, ra0, rb, 4)
 
 
-_BYTES_UPWARDS = int.from_bytes(bytes(range(32)), "big")
-
-
-def _shift_left_vector(processor: Processor, register: int, ea: int) -> int:
-    _write(processor, register, _BYTES_UPWARDS >> 8 * (16 - ea % 16) & (1 << 128) - 1)
-    return 0
-
-
-def _shift_right_vector(processor: Processor, register: int, ea: int) -> int:
-    _write(processor, register, _BYTES_UPWARDS >> 8 * (ea % 16) & (1 << 128) - 1)
-    return 0
+def _count_upwards(t: Builder, vrt: Vr, first: Value) -> None:
+    """Set the bytes of a vector to `first`, `first` + 1 and so on."""
+    firsts = first * 0x0101_0101_0101_0101
+    t.set_vr(vrt, firsts + 0x0001_0203_0405_0607, firsts + 0x0809_0A0B_0C0D_0E0F)
 
 
 @insn("011111 vrt:5 ra0:5 rb:5 0000000110 -")
 def lvsl(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Load Vector for Shift Left. AltiVec 6.2."""
     _require_vmx(t)
-    t.call(_shift_left_vector, t.index(vrt), t.gpr(ra0) + t.gpr(rb))
+    _count_upwards(t, vrt, (t.gpr(ra0) + t.gpr(rb)).zext(4))
 
 
 @insn("011111 vrt:5 ra0:5 rb:5 0000100110 -")
 def lvsr(t: Builder, vrt: Vr, ra0: Gpr, rb: Gpr) -> None:
     """Load Vector for Shift Right. AltiVec 6.2."""
     _require_vmx(t)
-    t.call(_shift_right_vector, t.index(vrt), t.gpr(ra0) + t.gpr(rb))
+    _count_upwards(t, vrt, 16 - (t.gpr(ra0) + t.gpr(rb)).zext(4))
 
 
 @insn("011111 -:15 0101010110 -")
@@ -216,29 +208,30 @@ class Row:
     operation: Operation
 
 
-def _logic(function: Callable[..., int]) -> Operation:
-    return lanes.whole(function)
+def _minimum(a: Any, b: Any) -> Any:
+    return lanes.choose(a < b, a, b)
 
 
-def _subtract(a: int, b: int) -> int:
-    return a - b
+def _maximum(a: Any, b: Any) -> Any:
+    return lanes.choose(a > b, a, b)
 
 
-def _minimum(a: int, b: int) -> int:
-    return min(a, b)
-
-
-def _maximum(a: int, b: int) -> int:
-    return max(a, b)
-
-
-def _average(a: int, b: int) -> int:
+def _average(a: Any, b: Any) -> Any:
     return a + b + 1 >> 1
 
 
-_ADD, _SUB, _MIN, _MAX, _AVG = operator.add, _subtract, _minimum, _maximum, _average
+def _no_borrow(a: Any, b: Any) -> Any:
+    return lanes.choose(a >= b, 1, 0)
+
+
+def _same(a: Any) -> Any:
+    return a
+
+
+_ADD, _SUB, _MIN, _MAX, _AVG = operator.add, operator.sub, _minimum, _maximum, _average
 _UNSIGNED, _SIGNED = False, True
 _L = lanes
+_F = float_lanes
 
 ROWS = (
     # Integer arithmetic.
@@ -255,7 +248,7 @@ ROWS = (
     Row("vsububm", 1024, "ab", "Subtract Unsigned Byte Modulo", _L.modulo(8, _SUB)),
     Row("vsubuhm", 1088, "ab", "Subtract Unsigned Halfword Modulo", _L.modulo(16, _SUB)),
     Row("vsubuwm", 1152, "ab", "Subtract Unsigned Word Modulo", _L.modulo(32, _SUB)),
-    Row("vsubcuw", 1408, "ab", "Subtract Carryout Unsigned Word", _L.modulo(32, lambda a, b: a >= b)),
+    Row("vsubcuw", 1408, "ab", "Subtract Carryout Unsigned Word", _L.modulo(32, _no_borrow)),
     Row("vsububs", 1536, "ab", "Subtract Unsigned Byte Saturate", _L.saturating(8, _SUB, _UNSIGNED)),
     Row("vsubuhs", 1600, "ab", "Subtract Unsigned Halfword Saturate", _L.saturating(16, _SUB, _UNSIGNED)),
     Row("vsubuws", 1664, "ab", "Subtract Unsigned Word Saturate", _L.saturating(32, _SUB, _UNSIGNED)),
@@ -339,16 +332,16 @@ ROWS = (
     Row("vcmpgtsb", 774, "abr", "Compare Greater Signed Byte", _L.comparing(8, operator.gt, _SIGNED)),
     Row("vcmpgtsh", 838, "abr", "Compare Greater Signed Halfword", _L.comparing(16, operator.gt, _SIGNED)),
     Row("vcmpgtsw", 902, "abr", "Compare Greater Signed Word", _L.comparing(32, operator.gt, _SIGNED)),
-    Row("vcmpeqfp", 198, "abr", "Compare Equal Floating-Point", _L.float_comparing(operator.eq)),
-    Row("vcmpgefp", 454, "abr", "Compare Greater or Equal Floating-Point", _L.float_comparing(operator.ge)),
-    Row("vcmpgtfp", 710, "abr", "Compare Greater Floating-Point", _L.float_comparing(operator.gt)),
-    Row("vcmpbfp", 966, "abr", "Compare Bounds Floating-Point", _L.bounds),
+    Row("vcmpeqfp", 198, "abr", "Compare Equal Floating-Point", _F.comparing(operator.eq)),
+    Row("vcmpgefp", 454, "abr", "Compare Greater or Equal Floating-Point", _F.comparing(operator.ge)),
+    Row("vcmpgtfp", 710, "abr", "Compare Greater Floating-Point", _F.comparing(operator.gt)),
+    Row("vcmpbfp", 966, "abr", "Compare Bounds Floating-Point", _F.bounds),
     # Logic, rotates and shifts.
-    Row("vand", 1028, "ab", "Logical AND", _logic(operator.and_)),
-    Row("vandc", 1092, "ab", "Logical AND with Complement", _logic(lambda a, b: a & ~b)),
-    Row("vor", 1156, "ab", "Logical OR", _logic(operator.or_)),
-    Row("vxor", 1220, "ab", "Logical XOR", _logic(operator.xor)),
-    Row("vnor", 1284, "ab", "Logical NOR", _logic(lambda a, b: ~(a | b))),
+    Row("vand", 1028, "ab", "Logical AND", _L.bitwise(operator.and_)),
+    Row("vandc", 1092, "ab", "Logical AND with Complement", _L.bitwise(lambda a, b: a & ~b)),
+    Row("vor", 1156, "ab", "Logical OR", _L.bitwise(operator.or_)),
+    Row("vxor", 1220, "ab", "Logical XOR", _L.bitwise(operator.xor)),
+    Row("vnor", 1284, "ab", "Logical NOR", _L.bitwise(lambda a, b: ~(a | b))),
     Row("vrlb", 4, "ab", "Rotate Left Byte", _L.modulo(8, _L.rotate(8))),
     Row("vrlh", 68, "ab", "Rotate Left Halfword", _L.modulo(16, _L.rotate(16))),
     Row("vrlw", 132, "ab", "Rotate Left Word", _L.modulo(32, _L.rotate(32))),
@@ -364,10 +357,10 @@ ROWS = (
         _L.modulo(16, lambda a, b: a >> b % 16, _SIGNED),
     ),
     Row("vsraw", 900, "ab", "Shift Right Algebraic Word", _L.modulo(32, lambda a, b: a >> b % 32, _SIGNED)),
-    Row("vsl", 452, "ab", "Shift Left", _logic(lambda a, b: a << b % 8)),
-    Row("vsr", 708, "ab", "Shift Right", _logic(lambda a, b: a >> b % 8)),
-    Row("vslo", 1036, "ab", "Shift Left by Octet", _logic(_L.shift_octets_left)),
-    Row("vsro", 1100, "ab", "Shift Right by Octet", _logic(_L.shift_octets_right)),
+    Row("vsl", 452, "ab", "Shift Left", _L.whole(lambda a, b: a << b % 8)),
+    Row("vsr", 708, "ab", "Shift Right", _L.whole(lambda a, b: a >> b % 8)),
+    Row("vslo", 1036, "ab", "Shift Left by Octet", _L.whole(_L.shift_octets_left)),
+    Row("vsro", 1100, "ab", "Shift Right by Octet", _L.whole(_L.shift_octets_right)),
     # Permutation.
     Row("vmrghb", 12, "ab", "Merge High Byte", _L.merging(8, True)),
     Row("vmrghh", 76, "ab", "Merge High Halfword", _L.merging(16, True)),
@@ -381,9 +374,9 @@ ROWS = (
     Row("vspltisb", 780, "s", "Splat Immediate Signed Byte", _L.splat_immediate(8)),
     Row("vspltish", 844, "s", "Splat Immediate Signed Halfword", _L.splat_immediate(16)),
     Row("vspltisw", 908, "s", "Splat Immediate Signed Word", _L.splat_immediate(32)),
-    Row("vsel", 42, "abc", "Select", _logic(lambda a, b, c: a & ~c | b & c)),
-    Row("vperm", 43, "abc", "Permute", _logic(_L.permute)),
-    Row("vsldoi", 44, "abh", "Shift Left Double by Octet", _logic(_L.shift_double)),
+    Row("vsel", 42, "abc", "Select", _L.bitwise(lambda a, b, c: a & ~c | b & c)),
+    Row("vperm", 43, "abc", "Permute", _L.permute),
+    Row("vsldoi", 44, "abh", "Shift Left Double by Octet", _L.whole(_L.shift_double)),
     Row("vpkuhum", 14, "ab", "Pack Unsigned Halfword Modulo", _L.packing(16, _UNSIGNED, _UNSIGNED, False)),
     Row("vpkuwum", 78, "ab", "Pack Unsigned Word Modulo", _L.packing(32, _UNSIGNED, _UNSIGNED, False)),
     Row("vpkuhus", 142, "ab", "Pack Unsigned Halfword Saturate", _L.packing(16, _UNSIGNED, _UNSIGNED, True)),
@@ -393,34 +386,31 @@ ROWS = (
     Row("vpkshss", 398, "ab", "Pack Signed Halfword Saturate", _L.packing(16, _SIGNED, _SIGNED, True)),
     Row("vpkswss", 462, "ab", "Pack Signed Word Saturate", _L.packing(32, _SIGNED, _SIGNED, True)),
     Row("vpkpx", 782, "ab", "Pack Pixel", _L.pack_pixel),
-    Row("vupkhsb", 526, "b", "Unpack High Signed Byte", _L.unpacking(8, True, int)),
-    Row("vupkhsh", 590, "b", "Unpack High Signed Halfword", _L.unpacking(16, True, int)),
-    Row("vupklsb", 654, "b", "Unpack Low Signed Byte", _L.unpacking(8, False, int)),
-    Row("vupklsh", 718, "b", "Unpack Low Signed Halfword", _L.unpacking(16, False, int)),
+    Row("vupkhsb", 526, "b", "Unpack High Signed Byte", _L.unpacking(8, True, _same)),
+    Row("vupkhsh", 590, "b", "Unpack High Signed Halfword", _L.unpacking(16, True, _same)),
+    Row("vupklsb", 654, "b", "Unpack Low Signed Byte", _L.unpacking(8, False, _same)),
+    Row("vupklsh", 718, "b", "Unpack Low Signed Halfword", _L.unpacking(16, False, _same)),
     Row("vupkhpx", 846, "b", "Unpack High Pixel", _L.unpacking(16, True, _L.unpack_pixel)),
     Row("vupklpx", 974, "b", "Unpack Low Pixel", _L.unpacking(16, False, _L.unpack_pixel)),
     # Floating point.
-    Row("vaddfp", 10, "ab", "Add Floating-Point", _L.floating(_L.float_add)),
-    Row("vsubfp", 74, "ab", "Subtract Floating-Point", _L.floating(_L.float_subtract)),
-    Row("vmaddfp", 46, "abc", "Multiply-Add Floating-Point", _L.floating(_L.float_multiply_add)),
-    Row(
-        "vnmsubfp", 47, "abc", "Negative Multiply-Subtract Floating-Point",
-        _L.floating(_L.float_negative_multiply_subtract),
-    ),
-    Row("vmaxfp", 1034, "ab", "Maximum Floating-Point", _L.floating(_L.float_maximum)),
-    Row("vminfp", 1098, "ab", "Minimum Floating-Point", _L.floating(_L.float_minimum)),
-    Row("vrefp", 266, "b", "Reciprocal Estimate Floating-Point", _L.floating(_L.float_reciprocal)),
-    Row("vrsqrtefp", 330, "b", "Reciprocal Square Root Estimate", _L.floating(_L.float_reciprocal_root)),
-    Row("vexptefp", 394, "b", "2 Raised to the Exponent Estimate", _L.floating(_L.float_power_of_two)),
-    Row("vlogefp", 458, "b", "Log Base 2 Estimate", _L.floating(_L.float_logarithm)),
-    Row("vrfin", 522, "b", "Round to Nearest Integer", _L.floating(_L.rounding(0))),
-    Row("vrfiz", 586, "b", "Round toward Zero", _L.floating(_L.rounding(1))),
-    Row("vrfip", 650, "b", "Round toward +Infinity", _L.floating(_L.rounding(2))),
-    Row("vrfim", 714, "b", "Round toward -Infinity", _L.floating(_L.rounding(3))),
-    Row("vcfux", 778, "bu", "Convert from Unsigned Fixed-Point Word", _L.from_fixed(_UNSIGNED)),
-    Row("vcfsx", 842, "bu", "Convert from Signed Fixed-Point Word", _L.from_fixed(_SIGNED)),
-    Row("vctuxs", 906, "bu", "Convert to Unsigned Fixed-Point Word", _L.to_fixed(_UNSIGNED)),
-    Row("vctsxs", 970, "bu", "Convert to Signed Fixed-Point Word", _L.to_fixed(_SIGNED)),
+    Row("vaddfp", 10, "ab", "Add Floating-Point", _F.floating(_F.add)),
+    Row("vsubfp", 74, "ab", "Subtract Floating-Point", _F.floating(_F.subtract)),
+    Row("vmaddfp", 46, "abc", "Multiply-Add Floating-Point", _F.floating(_F.multiply_add)),
+    Row("vnmsubfp", 47, "abc", "Negative Multiply-Subtract", _F.floating(_F.negative_multiply_subtract)),
+    Row("vmaxfp", 1034, "ab", "Maximum Floating-Point", _F.floating(_F.maximum)),
+    Row("vminfp", 1098, "ab", "Minimum Floating-Point", _F.floating(_F.minimum)),
+    Row("vrefp", 266, "b", "Reciprocal Estimate Floating-Point", _F.floating(_F.reciprocal)),
+    Row("vrsqrtefp", 330, "b", "Reciprocal Square Root Estimate", _F.floating(_F.reciprocal_root)),
+    Row("vexptefp", 394, "b", "2 Raised to the Exponent Estimate", _F.floating(_F.power_of_two)),
+    Row("vlogefp", 458, "b", "Log Base 2 Estimate", _F.floating(_F.logarithm)),
+    Row("vrfin", 522, "b", "Round to Nearest Integer", _F.to_integral(0)),
+    Row("vrfiz", 586, "b", "Round toward Zero", _F.to_integral(1)),
+    Row("vrfip", 650, "b", "Round toward +Infinity", _F.to_integral(2)),
+    Row("vrfim", 714, "b", "Round toward -Infinity", _F.to_integral(3)),
+    Row("vcfux", 778, "bu", "Convert from Unsigned Fixed-Point Word", _F.from_fixed(_UNSIGNED)),
+    Row("vcfsx", 842, "bu", "Convert from Signed Fixed-Point Word", _F.from_fixed(_SIGNED)),
+    Row("vctuxs", 906, "bu", "Convert to Unsigned Fixed-Point Word", _F.to_fixed(_UNSIGNED)),
+    Row("vctsxs", 970, "bu", "Convert to Signed Fixed-Point Word", _F.to_fixed(_SIGNED)),
 )  # fmt: skip
 
 
@@ -433,9 +423,10 @@ def _operate(processor: Processor, number: int, target: int, *operands: int) -> 
         for kind, operand in zip(row.shape.removesuffix("r"), operands, strict=True)
     ]
     vscr = state.get("vscr")
-    result, has_saturated = row.operation(values, vscr)
-    _write(processor, target, result)
-    if has_saturated:
+    outcome = row.operation(values, vscr)
+    assert outcome is not None
+    _write(processor, target, outcome.vector)
+    if outcome.saturated:
         state.put("vscr", vscr | lanes.SAT)
     return 0
 
@@ -444,9 +435,17 @@ def _compare(processor: Processor, number: int, target: int, a: int, b: int) -> 
     """Compute a comparison and set CR6: all lanes true (or LT), none true, or for bounds all within."""
     _operate(processor, number, target, a, b)
     result = _read(processor, target)
-    all_true = result == (1 << 128) - 1 and ROWS[number].operation is not lanes.bounds
+    all_true = result == (1 << 128) - 1 and ROWS[number].operation is not float_lanes.bounds
     processor.state.put("cr", 8 * all_true | 2 * (result == 0), 6)
     return 0
+
+
+def _record_comparison(t: Builder, result: Value, operation: Operation) -> None:
+    """Set CR6 as `_compare` does."""
+    words = wide.split(result, 32, True, 32)
+    all_true = t.select((words != -1).any(), t.constant(0), 8)
+    none_true = t.select((words != 0).any(), t.constant(0), 2)
+    t.put("cr", none_true if operation is float_lanes.bounds else all_true | none_true, 6)
 
 
 #: The pattern of a shape, and the parameters of its effect.
@@ -464,16 +463,32 @@ _SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
 def _make_effect(number: int, row: Row) -> Callable[..., None]:
     """Return the effect of a row: functions with the parameters its pattern has."""
 
-    def operand(t: Builder, argument: Vr | Value) -> Value:
+    def index(t: Builder, argument: Vr | Value) -> Value:
         return argument if isinstance(argument, Value) else t.index(argument)
 
-    def effect(t: Builder, *arguments: Vr | Value) -> None:
+    def compute(t: Builder, rc: int, target: Vr, *operands: Vr | Value) -> None:
         _require_vmx(t)
-        t.call(_operate, number, *(operand(t, argument) for argument in arguments))
+        helper, indexes = (_compare if rc else _operate), [index(t, a) for a in (target, *operands)]
+        outcome = None
+        if t.has_host_units:
+            vscr = t.get("vscr")
+            outcome = row.operation([a if isinstance(a, Value) else t.vector(a) for a in operands], vscr)
+        if outcome is None:
+            t.call(helper, number, *indexes)
+            return
+        if outcome.unfit is not None:
+            t.instead_if(outcome.unfit, helper, number, *indexes)
+        t.set_vector(target, outcome.vector)
+        if isinstance(outcome.saturated, Value):
+            t.put("vscr", vscr | outcome.saturated.as_word())
+        if rc:
+            _record_comparison(t, outcome.vector, row.operation)
+
+    def effect(t: Builder, target: Vr, *operands: Vr | Value) -> None:
+        compute(t, 0, target, *operands)
 
     def comparison(t: Builder, vrt: Vr, vra: Vr, vrb: Vr, rc: int) -> None:
-        _require_vmx(t)
-        t.call(_compare if rc else _operate, number, t.index(vrt), t.index(vra), t.index(vrb))
+        compute(t, rc, vrt, vra, vrb)
 
     made = comparison if row.shape == "abr" else effect
     made.__name__ = row.name

@@ -170,7 +170,7 @@ def test_a_fault_in_the_second_of_a_pair_is_the_seconds():
 
 def test_the_table_of_pairs_names_what_can_be_executed_together():
     for pair in pairs():
-        codes = {op.code for op in operations(pair.first, has_host_float=True)}
+        codes = {op.code for op in operations(pair.first, has_host_units=True)}
         assert not codes & {"branch", "branch_if", "context_changed", "call", "put_bit"}, pair.name
         assert pair.first.is64 and pair.second.is64
     assert len({pair.name for pair in pairs()}) == len(pairs())
