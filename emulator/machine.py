@@ -139,7 +139,7 @@ class Machine:
             if elapsed() >= end:
                 return Exit(ExitKind.BUDGET, state.icount - start)
             self._take_interrupt()
-            if state.pc in self.breakpoints and state.pc != passed:
+            if state.pc in self.breakpoints and state.pc != passed and self.processor.is_wanted():
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
@@ -210,7 +210,7 @@ class Machine:
         state = self.state
         if self._take_interrupt():
             return Exit(ExitKind.BUDGET)
-        if state.pc in self.breakpoints and not resume:
+        if state.pc in self.breakpoints and not resume and self.processor.is_wanted():
             return Exit(ExitKind.BREAKPOINT)
         start = state.icount
         while True:
@@ -232,21 +232,21 @@ class Machine:
         at = state.pc, state.words[stack]
         if not self._take_interrupt():
             return Exit(ExitKind.BUDGET)
-        breakpoints = self.breakpoints
-        end = self.now + LONGEST_SERVICE
+        breakpoints, is_wanted = self.breakpoints, self.processor.is_wanted
+
+        def is_back() -> bool:
+            return at == (state.pc, state.words[stack])
+
         self.set_breakpoints(breakpoints | {at[0]})
+        self.processor.is_wanted = lambda: is_back() or (state.pc in breakpoints and is_wanted())
         try:
-            while (left := end - self.now) > 0:
-                exit_ = self.run(left, resume=True)
-                if exit_.kind is not ExitKind.BREAKPOINT:
-                    return exit_ if exit_.kind is not ExitKind.BUDGET else Exit(ExitKind.STOP_REQUEST)
-                if at == (state.pc, state.words[stack]):
-                    return Exit(ExitKind.BUDGET)
-                if state.pc in breakpoints:
-                    return exit_
-            return Exit(ExitKind.STOP_REQUEST)
+            exit_ = self.run(LONGEST_SERVICE, resume=True)
+            if exit_.kind is ExitKind.BREAKPOINT and is_back():
+                return Exit(ExitKind.BUDGET)
+            return exit_ if exit_.kind is not ExitKind.BUDGET else Exit(ExitKind.STOP_REQUEST)
         finally:
             self.set_breakpoints(breakpoints)
+            self.processor.is_wanted = is_wanted
 
     def _take_interrupt(self) -> bool:
         """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in; say if so."""
@@ -307,7 +307,7 @@ class Machine:
 
     def pass_simulator_break(self) -> None:
         """Move pc past a simulator breakpoint, if it still stands on one: the debugger has seen it."""
-        if self.next_word() == SIMULATOR_BREAK_WORD:
+        if self.processor.simulator_call is not None and self.next_word() == SIMULATOR_BREAK_WORD:
             self.state.pc += 4
 
     def set_registers(self, values: Mapping[str, int]) -> None:

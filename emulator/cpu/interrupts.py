@@ -47,6 +47,8 @@ PROGRAM_FP_ENABLED = 0x0010_0000
 PROGRAM_ILLEGAL = 0x0008_0000
 PROGRAM_PRIVILEGED = 0x0004_0000
 PROGRAM_TRAP = 0x0002_0000
+#: SRR0 names not the instruction that caused the interrupt but the next one.
+PROGRAM_NEXT = 0x0001_0000
 
 # DSISR (and, for an instruction storage interrupt, SRR1) bits.
 STORAGE_NO_TRANSLATION = 0x4000_0000

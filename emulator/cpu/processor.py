@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
-from emulator.cpu.interrupts import illegal
 from emulator.cpu.mmu import Mmu
 from emulator.cpu.state import CpuState
 from emulator.cpu.timers import Timers
@@ -22,13 +21,13 @@ from emulator.memory import Memory
 __all__ = ["Engine", "Exit", "ExitKind", "Leave", "Processor"]
 
 
-def _no_simulator(processor: Processor, word: int) -> None:
-    """Answer a simulator call on a machine that has none: an illegal instruction."""
-    raise illegal()
-
-
 def _no_code(real: int, length: int) -> None:
     """Forget decoded instructions when there is no engine that has any."""
+
+
+def _always() -> bool:
+    """Want every breakpoint."""
+    return True
 
 
 @dataclass(slots=True)
@@ -39,12 +38,15 @@ class Processor:
     memory: Memory
     mmu: Mmu
     timers: Timers
-    #: Called for the simulator call words (K42 facts D.2) with the word; set by the machine's devices.
-    simulator_call: Callable[[Processor, int], None] = field(default=_no_simulator)
+    #: Called for the simulator's words (K42 facts D.2) with the word; None: a machine that is no simulator,
+    #: where they are illegal instructions.
+    simulator_call: Callable[[Processor, int], None] | None = None
     #: Called for `sc 1` when the machine is a partition; returns after setting r3...; None: an ordinary sc.
     hypervisor_call: Callable[[Processor], None] | None = None
     #: Told by icbi that the code at real addresses [real, real + length) changed; set by the engine.
     invalidate_code: Callable[[int, int], None] = field(default=_no_code)
+    #: Asked when a breakpoint at pc is reached, with the state exact: False lets the run go on.
+    is_wanted: Callable[[], bool] = field(default=_always)
 
 
 class Engine(Protocol):
@@ -66,7 +68,7 @@ class Engine(Protocol):
         """Forget every cached translation (SLB, page table or MSR context changed)."""
 
     def set_breakpoints(self, addresses: frozenset[int]) -> None:
-        """Stop *before* an instruction at any of these effective addresses.
+        """Stop *before* an instruction at any of these effective addresses, if `Processor.is_wanted`.
 
         The first instruction of a run is not looked at: the machine has done that.
         """

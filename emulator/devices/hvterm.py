@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.processor import Processor
-from emulator.cpu.state import INDEX, MASK64, MSR_EE
+from emulator.cpu.state import INDEX, MASK64, MSR_EE, MSR_PR
 from emulator.devices.port import Port
 
 _R3 = INDEX["gpr"] + 3
@@ -35,6 +35,7 @@ class Status(IntEnum):
     SUCCESS = 0
     BUSY = 1
     FUNCTION = -2
+    PRIVILEGE = -3
     PARAMETER = -4
 
 
@@ -45,8 +46,12 @@ class HypervisorTerminal:
         self.console = console
 
     def call(self, processor: Processor) -> None:
-        """Carry out the call whose token is in r3.  CEDE and YIELD end the run as IDLE."""
+        """Carry out the call whose token is in r3, unless a user made it.  CEDE and YIELD end the run as
+        IDLE."""
         words = processor.state.words
+        if processor.state.msr & MSR_PR:
+            words[_R3] = Status.PRIVILEGE & MASK64
+            return
         token = words[_R3]
         match token:
             case Token.PUT_TERM_CHAR:

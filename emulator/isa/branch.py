@@ -111,7 +111,8 @@ def bcctr(t: Builder, bo: int, bi: CrBit, lk: int) -> None:
 
 
 def _system_call(processor: Processor, level: int) -> int:
-    if level == 1 and processor.hypervisor_call is not None:
+    # The upper bits of LEV are reserved (Book III 2.01, 4.2).
+    if level & 1 and processor.hypervisor_call is not None:
         processor.hypervisor_call(processor)
         return 0
     raise Interrupt(Vector.SYSTEM_CALL, after=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.interrupts import illegal
+from emulator.cpu.interrupts import PROGRAM_FP_ENABLED, PROGRAM_NEXT, Interrupt, Vector, illegal
 from emulator.cpu.state import (
     INDEX,
     MSR_BE,
@@ -32,7 +32,7 @@ from emulator.cpu.state import (
     MSR_SF,
     MSR_VMX,
 )
-from emulator.isa import sprs
+from emulator.isa import fpscr, sprs
 from emulator.isa.decode import insn
 from emulator.isa.values import AnyWord, Builder, Gpr, Value
 
@@ -119,10 +119,21 @@ def _set_msr(processor: Processor, value: int) -> None:
     state.msr = value & MSR_BITS | state.msr & MSR_IDENTITY
 
 
+def _is_exception_let_in(processor: Processor) -> bool:
+    """Tell whether MSR[FE0, FE1] as they are now let in a floating-point exception that waited in FPSCR[FEX].
+
+    The program interrupt then comes before the next instruction, and SRR1 says so (Book III 2.01, 5.5.9).
+    """
+    state = processor.state
+    return bool(state.msr & (MSR_FE0 | MSR_FE1) and state.get("fpscr") & fpscr.FEX)
+
+
 def _mtmsrd(processor: Processor, value: int, changes: int) -> int:
     """Replace the bits `changes` of the MSR; POW with a nap mode chosen waits for an interrupt."""
     state = processor.state
     _set_msr(processor, state.msr & ~changes | value & changes)
+    if changes & MSR_FE0 and _is_exception_let_in(processor):
+        raise Interrupt(Vector.PROGRAM, PROGRAM_FP_ENABLED | PROGRAM_NEXT, after=True)
     if value & changes & MSR_POW and state.get("hid") & _HID0_NAP:
         raise Leave(ExitKind.IDLE)
     return 0
@@ -167,8 +178,11 @@ def _rfid(processor: Processor) -> int:
     if not msr & MSR_HV:
         value = value & ~(MSR_HV | MSR_ME) | msr & MSR_ME
     _set_msr(processor, value)
-    mask = ~3 if state.msr & MSR_SF else 0xFFFF_FFFC
-    return state.get("srr0") & mask
+    target = state.get("srr0") & (~3 if state.msr & MSR_SF else 0xFFFF_FFFC)
+    if _is_exception_let_in(processor):
+        state.pc = target
+        raise Interrupt(Vector.PROGRAM, PROGRAM_FP_ENABLED | PROGRAM_NEXT)
+    return target
 
 
 @insn("010011 -:15 0000010010 -")
@@ -357,22 +371,32 @@ _MAMBO_CALL = 0x000E_AEB0
 _RTAS_CALL = 0x7C00_07CA
 
 
+#: HID0's bit 31: attn is an instruction.  Firmware leaves it off.
+_HID0_ATTENTION = 1 << 32
+
+
 def _attention(processor: Processor) -> int:
+    if not processor.state.get("hid") & _HID0_ATTENTION:
+        raise illegal()
     raise Leave(ExitKind.CHECKSTOP, 0, retry=True)
 
 
 def _breakpoint(processor: Processor) -> int:
+    if processor.simulator_call is None:
+        raise illegal()
     raise Leave(ExitKind.SIMULATOR_BREAK, retry=True)
 
 
 def _simulator(processor: Processor, word: int) -> int:
+    if processor.simulator_call is None:
+        raise illegal()
     processor.simulator_call(processor, word)
     return 0
 
 
 @insn("000000 -:15 0100000000 -")
 def attn(t: Builder) -> None:
-    """Support Processor Attention: the machine stops. 970 user's manual 2.1.8."""
+    """Support Processor Attention: the machine stops, if HID0 enables it. 970 user's manual 2.1.8."""
     t.call(_attention)
 
 

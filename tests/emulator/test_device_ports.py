@@ -11,7 +11,7 @@ from programs import load_raw_words
 
 from emulator.config import MachineConfig, MachineKind
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.state import INDEX, MSR_EE
+from emulator.cpu.state import INDEX, MSR_EE, MSR_PR, MSR_SF
 from emulator.devices import uart16550
 from emulator.devices.port import PORT_LIMIT, Port
 from emulator.devices.uart16550 import Register, Uart16550
@@ -278,7 +278,7 @@ def test_exit_and_idle_end_the_run() -> None:
     assert (exit_.kind, exit_.detail) == (ExitKind.SHUTDOWN, 17)
 
 
-@pytest.mark.parametrize("word", CALL_WORDS, ids=hex)
+@pytest.mark.parametrize("word", [*CALL_WORDS, 0x7C00_07CE], ids=hex)
 def test_hardware_has_no_simulator(word: int) -> None:
     machine = simulator(word, MachineKind.HARDWARE)
     machine.step()
@@ -316,6 +316,13 @@ def test_terminal_puts_and_gets_sixteen_bytes() -> None:
     assert words[_GPR + 4] == 2
     assert call(machine, 0x54, 0) == 0
     assert words[_GPR + 4] == 0
+
+
+def test_a_user_may_not_call_the_hypervisor() -> None:
+    machine = partition()
+    machine.set_registers({"msr": MSR_SF | MSR_PR})
+    assert call(machine, 0x58, 0, 1, 0, 0) == -3
+    assert machine.console.drain() == b""
 
 
 def test_busy_while_the_reader_is_behind() -> None:

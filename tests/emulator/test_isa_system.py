@@ -7,10 +7,22 @@ import pytest
 from oracle import encode
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.state import MSR_DR, MSR_EE, MSR_HV, MSR_IR, MSR_ME, MSR_POW, MSR_PR, MSR_RI, MSR_SF
+from emulator.cpu.state import (
+    MSR_DR,
+    MSR_EE,
+    MSR_FE0,
+    MSR_FE1,
+    MSR_HV,
+    MSR_IR,
+    MSR_ME,
+    MSR_POW,
+    MSR_PR,
+    MSR_RI,
+    MSR_SF,
+)
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
-from emulator.isa import sprs
+from emulator.isa import fpscr, sprs
 from emulator.isa.decode import instructions
 
 PRIVILEGED = [
@@ -228,21 +240,93 @@ def test_the_simulator_may_end_the_run(run):
     assert processor.state.pc == 0x1004
 
 
-@pytest.mark.parametrize(
-    ("word", "kind"), [(0x7C00_07CE, ExitKind.SIMULATOR_BREAK), (0x0000_0200, ExitKind.CHECKSTOP)]
-)
+STOPS = [(0x7C00_07CE, ExitKind.SIMULATOR_BREAK), (0x0000_0200, ExitKind.CHECKSTOP)]
+
+
+@pytest.mark.parametrize(("word", "kind"), STOPS)
 def test_words_that_stop_stand_where_they_are(run, word, kind):
-    processor, outcome = run(word)
+    def setup(processor):
+        processor.simulator_call = lambda p, w: None
+        processor.state.put("hid", 1 << 32)
+
+    processor, outcome = run(word, setup=setup)
     assert outcome is not None and (outcome.kind, outcome.instructions) == (kind, 0)
     assert processor.state.pc == 0x1000
 
 
-def test_the_hypervisor_is_called_if_there_is_one(run):
+@pytest.mark.parametrize("word", [word for word, _ in STOPS])
+def test_words_that_stop_are_illegal_where_nothing_asked_for_them(run, word):
+    processor, _ = run(word)
+    assert (processor.state.pc, processor.state.get("srr0")) == (0x700, 0x1000)
+    assert processor.state.get("srr1") & 0x783F_0000 == 0x8_0000
+
+
+# Divide by zero happened, and its exception is enabled: FEX.
+FEX_WAITS = fpscr.settle(fpscr.FX | fpscr.ZX | fpscr.ZE)
+
+
+@pytest.mark.parametrize("enable", [MSR_FE0, MSR_FE1, MSR_FE0 | MSR_FE1])
+@pytest.mark.parametrize("name", ["mtmsr", "mtmsrd"])
+def test_an_exception_that_waited_is_let_in_by_mtmsr(run, name, enable):
+    def setup(processor):
+        processor.state.put("fpscr", FEX_WAITS)
+        processor.state.put("gpr", MSR_SF | MSR_RI | enable, 3)
+
+    processor, _ = run(encode(name, rs=3), setup=setup)
+    state = processor.state
+    assert (state.pc, state.get("srr0")) == (0x700, 0x1004)
+    # Bit 47: SRR0 is not the culprit.
+    assert state.get("srr1") == MSR_SF | MSR_HV | MSR_ME | MSR_RI | enable | 0x11_0000
+
+
+def test_an_exception_that_waited_is_let_in_by_rfid(run):
+    def setup(processor):
+        processor.state.put("fpscr", FEX_WAITS)
+        processor.state.put("srr0", 0x4000)
+        processor.state.put("srr1", MSR_SF | MSR_HV | MSR_FE1)
+
+    processor, _ = run(encode("rfid"), setup=setup)
+    state = processor.state
+    assert (state.pc, state.get("srr0")) == (0x700, 0x4000)
+    assert state.get("srr1") == MSR_SF | MSR_HV | MSR_FE1 | 0x11_0000
+
+
+@pytest.mark.parametrize(("status", "msr"), [(FEX_WAITS, 0), (FEX_WAITS & ~fpscr.FEX, MSR_FE0)])
+def test_nothing_is_let_in_where_nothing_waits_or_nothing_lets(run, status, msr):
+    def setup(processor):
+        processor.state.put("fpscr", status)
+        processor.state.put("gpr", MSR_SF | msr, 3)
+
+    processor, _ = run(encode("mtmsrd", rs=3), setup=setup)
+    assert processor.state.pc == 0x1004
+
+
+def test_mtmsrd_l_lets_no_exception_in(run):
+    # It does not write FE0 and FE1.  That they are on and nothing came is our setting up.
+    processor, _ = run(
+        encode("mtmsrd", rs=3, wide=1),
+        msr=MSR_SF | MSR_FE0,
+        setup=lambda p: p.state.put("fpscr", FEX_WAITS),
+    )
+    assert processor.state.pc == 0x1004
+
+
+@pytest.mark.parametrize(
+    ("level", "pc", "r3"), [(0, 0xC00, 0), (1, 0x1004, 42), (2, 0xC00, 0), (3, 0x1004, 42)]
+)
+def test_the_hypervisor_is_called_if_there_is_one(run, level, pc, r3):
     def setup(processor):
         processor.hypervisor_call = lambda p: p.state.put("gpr", 42, 3)
 
-    processor, _ = run(encode("sc", lev=1), setup=setup)
-    assert (processor.state.get("gpr", 3), processor.state.pc) == (42, 0x1004)
+    processor, _ = run(encode("sc", lev=level), setup=setup)
+    assert (processor.state.get("gpr", 3), processor.state.pc) == (r3, pc)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_without_a_hypervisor_every_system_call_is_the_kernels(run, level):
+    processor, _ = run(encode("sc", lev=level))
+    assert (processor.state.pc, processor.state.get("srr0")) == (0xC00, 0x1004)
+    assert processor.state.get("srr1") == MSR_SF | MSR_HV | MSR_ME
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from programs import load_raw_words
 
 from emulator.boot import load_elf
-from emulator.config import MachineConfig
+from emulator.config import MachineConfig, MachineKind
 from emulator.cpu.state import MSR_SF
 from emulator.guests import MINI
 from emulator.machine import Machine
@@ -111,7 +111,8 @@ def test_an_interrupt_is_a_step_of_its_own() -> None:
 
 
 def test_recording_ends_where_the_machine_stops() -> None:
-    machine = Machine(MachineConfig(memory=1 << 20), load_raw_words(0x60000000, 0x7C0007CE))
+    config = MachineConfig(MachineKind.MAMBO, memory=1 << 20)
+    machine = Machine(config, load_raw_words(0x60000000, 0x7C0007CE))
     assert [step.pc for step in record(machine, 100)] == [0]
 
 
