@@ -58,6 +58,9 @@ PROBE_PATIENCE = 1.5
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
 
+# What gdb needs to find the frame it is in and its caller's, without a frame pointer.
+EXPEDITED = ("pc", "r0", "r1", "lr", "cr", "ctr", "msr")
+
 # Threads asked for; a stub that goes on listing is broken.
 MAX_THREADS = 4096
 
@@ -75,13 +78,17 @@ class Surroundings:
 
     `break_in` makes a running target enter its debugger, or raises TargetError saying what the user can do.
     `on_text` hears what the stub says besides packets.  `describe` gives an address its name.  `forbidden`
-    are the addresses of the stub's own code, where a trap would kill it.
+    are the addresses of the stub's own code, where a trap would kill it.  `register_blocks` are places where
+    its registers may lie in memory; they are tried.  `text` tells what a kernel's file says is at an address
+    and never changes.
     """
 
     break_in: Callable[[], Awaitable[None]] = _no_way_in
     on_text: Callable[[bytes], None] = lambda text: None
     describe: Callable[[int], str] = hex
     forbidden: Sequence[range] = ()
+    register_blocks: Sequence[int] = ()
+    text: Callable[[int, int], bytes | None] = lambda addr, length: None
 
 
 @asynccontextmanager
@@ -117,7 +124,13 @@ class RemoteTarget:
         self._surroundings = surroundings
         self._nursery = nursery
         self._link = Link(stream, quirks, self._on_stop, self._on_text)
-        self._state = StubState(self._link, surroundings.describe, surroundings.forbidden)
+        self._state = StubState(
+            self._link,
+            surroundings.describe,
+            surroundings.forbidden,
+            surroundings.register_blocks,
+            surroundings.text,
+        )
         self._unknown: set[type[Command]] = set()
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
@@ -137,7 +150,7 @@ class RemoteTarget:
     async def _identify(self) -> None:
         """Find out what kind of stub it is, if nobody said: it has just answered for the first time."""
         if self.quirks is AUTO:
-            self._adopt(await negotiation.identify(self._link, self._state.block_size))
+            self._adopt(await negotiation.identify(self._link, self._state.registers.block_size))
             if self.quirks.negotiates:
                 await self.negotiate()
 
@@ -149,7 +162,7 @@ class RemoteTarget:
     async def negotiate(self) -> None:
         """Find out what the stub can do."""
         findings = await negotiation.negotiate(self._link, self.quirks)
-        self._state.description = findings.description
+        self._state.registers.description = findings.description
         self._state.max_command = findings.packet_size
         self._state.max_read = min(self.quirks.max_read, findings.packet_size // 2 - 8)
 
@@ -170,7 +183,7 @@ class RemoteTarget:
     @property
     def description(self) -> Description:
         """The registers there are."""
-        return self._state.description
+        return self._state.registers.description
 
     def _has(self, command: type[Command]) -> bool:
         return self.quirks.has(command) and command not in self._unknown
@@ -305,7 +318,7 @@ class RemoteTarget:
         """Return the `g` block."""
         if thread != self._standing().thread:
             return await self._of_thread(thread)
-        return await self._state.registers()
+        return await self._state.registers.block()
 
     async def _of_thread(self, thread: int) -> bytes:
         """Return another thread's block, past what is remembered of the one that stopped."""
@@ -318,10 +331,20 @@ class RemoteTarget:
             await self._ask(commands.SelectThread("g", self._standing().thread))
         return block.ljust(self.description.g_size, b"\0")[: self.description.g_size]
 
+    async def expedited(self, thread: int) -> dict[int, bytes]:
+        """Return the registers to send with a stop: where they come singly, only what gdb always looks at."""
+        description, registers = self.description, self._state.registers
+        names = [n for n in EXPEDITED if n in description.offsets] if registers.come_singly else ()
+        if not names or thread != self._standing().thread:
+            block = await self.read_registers(thread)
+            return {description.numbers[n]: block[description.span(n)] for n in description.expedite}
+        await registers.fetch(names)
+        return {description.numbers[name]: await registers.raw(name) for name in names}
+
     async def write_registers(self, thread: int, block: bytes) -> None:
         """Set the `g` block, when the target runs next."""
         self._own_thread(thread)
-        self._state.set_registers(block)
+        await self._state.registers.set_block(block)
 
     def _own_thread(self, thread: int) -> None:
         if thread != self._standing().thread:
@@ -330,6 +353,8 @@ class RemoteTarget:
     async def read_register(self, thread: int, number: int) -> bytes:
         """Return one register."""
         name = self.description.by_number[number].name
+        if name in self.description.offsets and thread == self._standing().thread:
+            return await self._state.registers.raw(name)
         if name in self.description.offsets:
             return (await self.read_registers(thread))[self.description.span(name)]
         return bytes.fromhex((await self._ask(commands.ReadRegister(number))).decode("latin-1"))
@@ -339,7 +364,7 @@ class RemoteTarget:
         self._own_thread(thread)
         name = self.description.by_number[number].name
         if name in self.description.offsets:
-            await self._state.change({name: self.description.decode(raw)})
+            await self._state.registers.change({name: self.description.decode(raw)})
         else:
             await self._ask(commands.WriteRegister(number, raw))
 
@@ -425,9 +450,9 @@ class RemoteTarget:
         state = self._state
         state.traps.wanted.clear()
         await state.bring_traps_up_to_date()
-        if state.steps_by_trace:
-            await state.set_trace(False)
-        await state.flush_registers()
+        if state.registers.is_traced:
+            await state.registers.set_trace(False)
+        await state.registers.flush()
 
     async def detach(self) -> None:
         """Let the target run without us; a later stop is kept for whoever comes next."""

@@ -31,6 +31,7 @@ from gdbstub.target import (
     BreakpointKind,
     Breakpoints,
     Detach,
+    Expedites,
     Kill,
     Monitor,
     Reset,
@@ -255,11 +256,14 @@ class Conversation:
         if reason.is_final:
             return reason
         self._attachment.register_thread = reason.thread
-        description = self._target.description
-        block = await self._target.read_registers(reason.thread)
-        expedited = {
-            description.numbers[name]: block[description.span(name)] for name in description.expedite
-        }
+        if isinstance(self._target, Expedites):
+            expedited = await self._target.expedited(reason.thread)
+        else:
+            description = self._target.description
+            block = await self._target.read_registers(reason.thread)
+            expedited = {
+                description.numbers[name]: block[description.span(name)] for name in description.expedite
+            }
         return replace(reason, registers={**expedited, **reason.registers})
 
     async def _monitor(self, command: str) -> None:

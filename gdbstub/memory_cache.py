@@ -1,9 +1,9 @@
 """What is known of a stopped target's memory, in lines, so that a byte is fetched once.
 
 Stock gdb reads code by single words and text by single bytes, and over a slow line each read costs four
-transactions. Nothing is kept over a resume.  A line that cannot be read whole is not kept either: what was
-asked is then read as it was asked, so that memory next to a hole stays readable, and a device next to memory
-is not touched twice.
+transactions.  Nothing is kept over a resume, but for the kernel's text over single steps.  A line that cannot
+be read whole is not kept either: what was asked is then read as it was asked, so that memory next to a hole
+stays readable, and a device next to memory is not touched twice.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ class MemoryCache:
 
     def __init__(self) -> None:
         self._lines: dict[int, bytes] = {}
+        self._text: set[int] = set()
 
-    def clear(self) -> None:
-        """Forget everything: the target is about to run."""
-        self._lines.clear()
+    def clear(self, *, keep_text: bool = False) -> None:
+        """Forget everything, or everything but text: the target is about to run."""
+        self._lines = {start: self._lines[start] for start in self._text} if keep_text else {}
+        if not keep_text:
+            self._text.clear()
 
     def lookup(self, addr: int, length: int) -> bytes | None:
         """Return `length` bytes if all of them are known."""
@@ -42,18 +45,21 @@ class MemoryCache:
         starts = [start for start in range(addr & -LINE, addr + length, LINE) if start not in self._lines]
         return (starts[0], starts[-1] + LINE - starts[0]) if starts else (addr, 0)
 
-    def fill(self, start: int, data: bytes) -> None:
+    def fill(self, start: int, data: bytes, text: bytes | None = None) -> None:
         """Remember `data` at `start`, a line's beginning; what was known before may be forgotten, but none of
-        `data`, which is less than MAX_LINES.
+        `data`, which is less than MAX_LINES.  Lines that equal `text`, what a file says is there, are text.
         """
         if len(self._lines) + len(data) // LINE > MAX_LINES:
-            self._lines.clear()
+            self.clear()
         for offset in range(0, len(data) - LINE + 1, LINE):
-            self._lines[start + offset] = data[offset : offset + LINE]
+            line = self._lines[start + offset] = data[offset : offset + LINE]
+            if text is not None and text[offset : offset + LINE] == line:
+                self._text.add(start + offset)
 
     def write(self, addr: int, data: bytes) -> None:
         """Note that `data` has been written at `addr`."""
         for start in range(addr & -LINE, addr + len(data), LINE):
+            self._text.discard(start)
             line = self._lines.get(start)
             if line is not None:
                 low, high = max(start, addr), min(start + LINE, addr + len(data))

@@ -26,6 +26,7 @@ class Quirks:
     `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
     `shares_the_line`: console text comes between packets, so a `-` may be anybody's.
     `obeys_interrupts`: it stops on 0x03.
+    `answers_g_from_memory`: its register block is a variable that `m` shows and `M` changes.
     `packet_size`: the longest packet a debugger may send us for it; what that asks for must cross the line in
     a few seconds.
     `patience`: seconds without an answer after which it counts as silent.
@@ -44,6 +45,7 @@ class Quirks:
     ignores_some_writes: bool = False
     shares_the_line: bool = False
     obeys_interrupts: bool = True
+    answers_g_from_memory: bool = False
     packet_size: int = 0x4000
     # The longest packet of 2 KB takes 2.4 s at 9600 baud.
     patience: float = 6.0
@@ -87,6 +89,7 @@ K42 = Quirks(
     forgets_reservation=True,
     steps_by_detach=True,
     ignores_some_writes=True,
+    answers_g_from_memory=True,
 )
 
 # The Linux kernel's: it knows stepping, breakpoints and threads, loses the first packet on a serial console,

@@ -20,8 +20,9 @@ from gdbstub import commands, replies
 from gdbstub.dialogue import Refused
 from gdbstub.link import Link, News
 from gdbstub.ppc64 import INSTRUCTION_SIZE
-from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
-from gdbstub.stub_state import Missing, OwnCode, StubState
+from gdbstub.stepping import Compute, Impossible, Mode, Plan, is_unit, plan_step, window
+from gdbstub.stub_registers import Missing
+from gdbstub.stub_state import OwnCode, StubState
 from gdbstub.target import SIGTRAP, Condition, MemoryFault, StopKind, StopReason, TargetError
 from gdbstub.traps import Traps
 
@@ -56,6 +57,7 @@ class RunControl:
         self._state = state
         self._describe = describe
         self._on_free = on_free
+        self._steps = False  # what runs, runs for one instruction or so
 
     async def _await_news(self) -> StopReason | None:
         news = await self.news.receive()
@@ -63,7 +65,7 @@ class RunControl:
             raise TargetError(
                 errno.EPERM, f"the stub refuses to run: {news.body.decode('latin-1') or 'unknown'}"
             )
-        self._state.forget()
+        self._state.forget(has_stepped=self._steps)
         return news
 
     async def await_stop(self) -> StopReason:
@@ -78,7 +80,7 @@ class RunControl:
                 return reason
             if reason.signal != SIGTRAP or not state.traps.planted:
                 return reason
-            pc = await state.pc()
+            pc = await state.registers.pc()
             if pc not in state.traps.planted:
                 return reason
             if not state.traps.is_stale(pc):
@@ -90,11 +92,14 @@ class RunControl:
         """Run until something stops the target, a breakpoint only if its condition holds."""
         while True:
             await self._state.bring_traps_up_to_date()
+            self._steps = False
             await self._go()
             self.runs_freely = True
             self._on_free()
             reason = await self.await_stop()
-            condition = self.conditions.get(await self._state.pc()) if reason.signal == SIGTRAP else None
+            condition = (
+                self.conditions.get(await self._state.registers.pc()) if reason.signal == SIGTRAP else None
+            )
             if reason.is_final or condition is None or await self._holds(condition):
                 return reason
             # The step's own stop is an end of this run only if it is not the plain end of a step.
@@ -103,14 +108,13 @@ class RunControl:
                 return reason
 
     async def _holds(self, condition: Condition) -> bool:
-        """Ask a condition, fetching the memory it turns out to need."""
-        await self._state.registers()
+        """Ask a condition, fetching what it turns out to look at."""
         for _ in range(MAX_FETCHES):
             try:
                 return condition(self._state)
             except Missing as missing:
                 try:
-                    await self._state.read(missing.addr, missing.length)
+                    await missing.fetch()
                 except MemoryFault:
                     return True
             except TargetError:
@@ -118,17 +122,17 @@ class RunControl:
         return True
 
     async def _go(self, verb: bytes = b"c") -> None:
-        await self._state.flush_registers()
+        await self._state.registers.flush()
         self.is_arriving = False
         await self._link.tell(verb)
         # `c` clears MSR[SE] in the stubs that step by it.
-        self._state.steps_by_trace = False
-        self._state.forget()
+        self._state.registers.is_traced = False
+        self._state.forget(has_stepped=self._steps)
 
     async def step(self) -> StopReason:
         """Execute one instruction, or one unit that no stop may come between."""
-        state = self._state
-        pc = await state.pc()
+        state, self._steps = self._state, True
+        pc = await state.registers.pc()
         if pc in state.traps.planted:
             await state.restore(pc)
         if self._link.quirks.has(commands.Step):
@@ -141,11 +145,11 @@ class RunControl:
         if self.mode is Mode.HARDWARE and not is_unit(word):
             return await self._step_by_detach(pc)
         code = await state.read(pc, window(word))
-        match plan_step(code, pc, state.value):
+        match await self._plan(code, pc):
             case Impossible(text):
                 raise TargetError(errno.EPERM, f"no step at {self._describe(pc)}: {text}")
             case Compute(registers):
-                await state.change(registers)
+                await state.registers.change(registers)
                 return StopReason()
             case plan:
                 try:
@@ -162,13 +166,22 @@ class RunControl:
                     return await self._step_by_detach(pc)
                 return await self._run_to(plan.traps)
 
+    async def _plan(self, code: bytes, pc: int) -> Plan:
+        """Plan a step, fetching the registers it turns out to depend on."""
+        while True:
+            try:
+                return plan_step(code, pc, self._state.registers.value)
+            except Missing as missing:
+                await missing.fetch()
+
     async def _run_out(self, pc: int) -> StopReason:
         """Run a function of the stub, or one that carries its packets, to its end, whatever the mode.
 
         No trap may stand in it, and a stop in the middle of a packet would put another packet in there.
         Outside of the stub LR is where the function returns to, until it calls another one.
         """
-        end = self._state.value("lr") & ~3
+        await self._state.registers.fetch(("lr",))
+        end = self._state.registers.value("lr") & ~3
         if self._state.is_own_code(end):
             raise OwnCode(self._describe(pc))
         await self._plant_ends((end,))
@@ -196,7 +209,7 @@ class RunControl:
         try:
             await self._go()
             reason = await self.await_stop()
-            at_end = reason.kind is StopKind.SWBREAK and await state.pc() in ends
+            at_end = reason.kind is StopKind.SWBREAK and await state.registers.pc() in ends
         finally:
             state.traps.wanted = wanted
         for addr in ends:
@@ -213,14 +226,14 @@ class RunControl:
                 errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
             )
         state = self._state
-        if not state.steps_by_trace:
-            await state.set_trace(True)
-        await state.flush_registers()
+        if not state.registers.is_traced:
+            await state.registers.set_trace(True)
+        await state.registers.flush()
         self.is_arriving = False
         if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go for a step")
         reason = await self._await_news()
-        if reason is None and await state.pc() == pc:
+        if reason is None and await state.registers.pc() == pc:
             # Not moved: a branch to itself, or the instruction's own exception.
             reason = replies.parse_stop(await self._link.ask(b"?"))
         return reason or StopReason()

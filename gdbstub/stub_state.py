@@ -1,9 +1,9 @@
 """What is known of a stub's stopped target, and what has yet to be sent to it before it runs.
 
-Registers are one block, fetched once a stop; a change stays here until `flush_registers`.  Memory comes in
-lines (`memory_cache`), with the traps that are planted in it overlaid by the words they replaced (`traps`).
+Registers are `stub_registers`.  Memory comes in lines (`memory_cache`), and is kept and shown with the words
+that our traps have replaced (`traps`).
 
-It does not know why the target stopped nor how it will go on; `client` does.
+It does not know why the target stopped nor how it will go on; `run_control` does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from gdbstub import replies
 from gdbstub.link import Link
 from gdbstub.memory_cache import LINE, MemoryCache
-from gdbstub.ppc64 import INSTRUCTION_SIZE, MSR_SE
-from gdbstub.registers import Description
+from gdbstub.ppc64 import INSTRUCTION_SIZE
+from gdbstub.stub_registers import Missing, StubRegisters, decode
 from gdbstub.target import MemoryFault, TargetError
 from gdbstub.traps import TRAP, Traps
 
@@ -27,15 +27,6 @@ PAGE = 4096
 MAX_VERIFIED = 4096
 
 
-class Missing(Exception):
-    """A condition looks at memory that has not been fetched yet: fetch it and ask again."""
-
-    def __init__(self, addr: int, length: int) -> None:
-        super().__init__(f"{length} bytes at {addr:#x}")
-        self.addr = addr
-        self.length = length
-
-
 class OwnCode(TargetError):
     """A stop there would be one inside the stub, and its end."""
 
@@ -43,111 +34,60 @@ class OwnCode(TargetError):
         super().__init__(errno.EACCES, f"{place} is the stub's own code; a trap there would kill it")
 
 
+def _no_text(addr: int, length: int) -> bytes | None:
+    return None
+
+
 class StubState:
-    """Registers, memory and planted traps of one stub."""
+    """Registers, memory and planted traps of one stub.
+
+    `forbidden` is the stub's own code, `candidates` where its registers may lie (`stub_registers`), `text`
+    what a kernel's file says is at an address and never changes.
+    """
 
     def __init__(
         self,
         link: Link,
         describe: Callable[[int], str],
-        forbidden: Sequence[range],
+        forbidden: Sequence[range] = (),
+        candidates: Sequence[int] = (),
+        text: Callable[[int, int], bytes | None] = _no_text,
     ) -> None:
-        self.description: Description = link.quirks.default
+        self.registers = StubRegisters(link, link.quirks.default, candidates, self._read_raw, self._write_raw)
         self.traps = Traps()
-        self.steps_by_trace = False  # MSR[SE] is set in the target and hidden from whoever looks
         self.max_read = link.quirks.max_read
         self.max_command = link.quirks.max_command
         self._link = link
         self._describe = describe
         self._forbidden = forbidden
-        self._block: bytes | None = None
-        self._block_size = 0
-        self._is_dirty = False
+        self._text = text
         self._cache = MemoryCache()
         self._verified: set[int] = set()
 
-    def forget(self) -> None:
-        """Drop what was known: the target has run."""
-        self._block = None
-        self._is_dirty = False
-        self._cache.clear()
+    def forget(self, *, has_stepped: bool = False) -> None:
+        """Drop what was known: the target has run.
 
-    # Registers
-
-    async def registers(self) -> bytes:
-        """Return the `g` block."""
-        if self._block is None:
-            raw = _decode((await self._link.ask(b"g")).replace(b"x", b"0"))
-            # An old stub's block may end early; what it leaves out reads as zero and is not written.
-            self._block_size = min(len(raw), self.description.g_size)
-            if self._block_size not in self._ends():
-                raise TargetError(errno.EPROTO, f"the stub sends {len(raw)} bytes of registers")
-            block = raw[: self._block_size].ljust(self.description.g_size, b"\0")
-            self._block = self._with_trace(block, False) if self.steps_by_trace else block
-        return self._block
-
-    async def block_size(self) -> int:
-        """Return how much of the `g` block the stub has."""
-        await self.registers()
-        return self._block_size
-
-    def _ends(self) -> set[int]:
-        return {self.description.span(name).stop for name in self.description.offsets}
-
-    def _with_trace(self, block: bytes, on: bool) -> bytes:
-        msr = self.description.value(block, "msr")
-        return self.description.replace(block, {"msr": msr | MSR_SE if on else msr & ~MSR_SE})
-
-    def value(self, name: str) -> int:
-        """Return a register of the block that was fetched last."""
-        assert self._block is not None
-        return self.description.value(self._block, name)
+        A step leaves the kernel's text as it is; that much is kept, so that stepping need not fetch every
+        instruction.
+        """
+        self.registers.forget()
+        self._cache.clear(keep_text=has_stepped)
 
     # A condition's look at what is known: `target.Inspection`.
 
     def register(self, number: int) -> int:
-        """Return a register by number.  Raises TargetError if it is not in the block."""
-        register = self.description.by_number.get(number)
-        if register is None or register.name not in self.description.offsets:
+        """Return a register by number.  Raises Missing, or TargetError if it is not in the block."""
+        register = self.registers.description.by_number.get(number)
+        if register is None or register.name not in self.registers.description.offsets:
             raise TargetError(errno.EINVAL, f"there is no register {number}")
-        return self.value(register.name)
+        return self.registers.value(register.name)
 
     def memory(self, addr: int, length: int) -> bytes:
         """Return memory that has been fetched.  Raises Missing."""
         known = self._cache.lookup(addr, length)
         if known is None:
-            raise Missing(addr, length)
-        return self.traps.show(addr, known)
-
-    async def pc(self) -> int:
-        """Return the program counter."""
-        return self.description.value(await self.registers(), self.description.pc)
-
-    def set_registers(self, block: bytes) -> None:
-        """Change the whole block; it is sent before the target runs."""
-        self._block = block
-        self._is_dirty = True
-
-    async def change(self, values: dict[str, int]) -> None:
-        """Change some registers; they are sent before the target runs."""
-        self.set_registers(self.description.replace(await self.registers(), values))
-
-    async def set_trace(self, on: bool) -> None:
-        """Have MSR[SE] set, or not, when the target runs next."""
-        await self.registers()
-        self.steps_by_trace = on
-        self._is_dirty = True
-
-    async def flush_registers(self) -> None:
-        """Send what has been changed."""
-        if not self._is_dirty:
-            return
-        block = await self.registers()
-        sent = self._with_trace(block, True) if self.steps_by_trace else block
-        sent = sent[: self._block_size or len(sent)]
-        if await self._link.ask(b"G" + sent.hex().encode()) != replies.OK:
-            raise TargetError(errno.EPROTO, "the stub refuses the registers")
-        self._is_dirty = False
+            raise Missing(lambda: self.read(addr, length))
+        return known
 
     # Memory
 
@@ -163,7 +103,7 @@ class StubState:
                 if pieces:
                     break
                 raise
-            pieces.append(self.traps.show(addr, piece))
+            pieces.append(piece)
             addr += size
         return b"".join(pieces)
 
@@ -173,7 +113,8 @@ class StubState:
         while (known := self._cache.lookup(addr, length)) is None:
             try:
                 start, size = self._cache.missing(addr, length)
-                self._cache.fill(start, await self._read_raw(start, size))
+                data = self.traps.show(start, await self._read_raw(start, size))
+                self._cache.fill(start, data, self._text(start, size))
             except MemoryFault:
                 return await self._read_what_is_there(addr, length)
         return known
@@ -190,7 +131,7 @@ class StubState:
                 if not data:
                     raise
                 break
-        return data
+        return self.traps.show(addr, data)
 
     async def _read_raw(self, addr: int, length: int) -> bytes:
         pieces = []
@@ -199,7 +140,7 @@ class StubState:
             body = await self._link.ask(b"m%x,%x" % (start, size))
             if body[:1] == b"E" and len(body) % 2:
                 raise MemoryFault(start)
-            piece = _decode(body)
+            piece = decode(body)
             if len(piece) > size:
                 raise TargetError(errno.EPROTO, f"the stub sends {len(piece)} bytes instead of {size}")
             pieces.append(piece)
@@ -268,11 +209,3 @@ class StubState:
             await self.restore(addr)
         for addr in self.traps.to_plant():
             await self.plant(addr)
-
-
-def _decode(body: bytes) -> bytes:
-    """Return the bytes of a hex reply.  Raises TargetError for anything else."""
-    try:
-        return bytes.fromhex(body.decode("ascii"))
-    except ValueError:
-        raise TargetError(errno.EIO, f"the stub answers {body[:40].decode('latin-1')!r}") from None

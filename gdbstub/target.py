@@ -267,6 +267,14 @@ class Monitor(Protocol):
 
 
 @runtime_checkable
+class Expedites(Protocol):
+    """A target that has reasons of its own which registers to send with a stop."""
+
+    async def expedited(self, thread: int) -> Mapping[int, bytes]:
+        """Return registers by number, as they travel; gdb will ask for what it misses."""
+
+
+@runtime_checkable
 class Kill(Protocol):
     """gdb's `kill`: end what is being debugged."""
 

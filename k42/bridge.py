@@ -22,7 +22,7 @@ from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
 from k42.running import run_async
-from k42.stub_code import find_stub_code
+from k42.stub_code import find_register_blocks, find_stub_code, find_text
 from thinwire.control import inject
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
 from thinwire.mux import CONSOLE
@@ -150,6 +150,8 @@ def make_surroundings(kernel: Path | None, break_in: str | None, type_: Type | N
         symbols = read_symbols(str(kernel))
         values["describe"] = lambda address: symbols.name(address) or hex(address)
         values["forbidden"] = find_stub_code(kernel)
+        values["register_blocks"] = find_register_blocks(kernel)
+        values["text"] = find_text(kernel)
     if break_in is not None and type_ is not None:
         values["break_in"] = partial(type_, break_in.encode("latin-1", "replace") + b"\r")
     return Surroundings(**values)  # type: ignore[arg-type]

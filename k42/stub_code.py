@@ -1,19 +1,23 @@
-"""Where the kernel's own debugger stub lies: the addresses a trap must never be planted at.
+"""What the bridge learns from the kernel's file: where the kernel's own debugger stub lies, and the code.
 
 A trap in the code that handles traps kills the kernel (K42 facts C.9).  The debug information says which
-functions were compiled from the stub's files.
+functions were compiled from the stub's files.  The stub's register block is a variable among the symbols.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.dwarf.descriptions import describe_form_class
+from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from gdbstub.quirks import K42
 
 #: Beginnings of the names of the source files whose code runs while the stub does: the stub itself (our
 #: guest's; K42's gdb-stub.C and GDBIO*.C), and what carries its bytes (the wire, and the devices under it).
@@ -21,6 +25,10 @@ STUB_FILES = (
     "gdb_", "gdb-stub", "gdbio",
     "wire.", "thinwire", "port.", "uart", "zilog", "comport", "hypervisor.", "hvchan", "simulator.",
 )  # fmt: skip
+
+#: A variable may be this much longer than what is in it, and so many of its size are tried.
+BLOCK_PADDING = 4
+MOST_BLOCKS = 4
 
 
 def find_stub_code(kernel: Path) -> list[range]:
@@ -51,3 +59,46 @@ def _ranges(dwarf: Any, top: Any) -> Iterator[range]:
     elif low is not None and high is not None:
         is_address = describe_form_class(high.form) == "address"
         yield range(low.value, high.value if is_address else low.value + high.value)
+
+
+def find_register_blocks(kernel: Path) -> list[int]:
+    """Return where the stub's register block may lie: variables of its size.  Which one it is, the stub
+    itself will tell (gdbstub.stub_registers).
+    """
+    size = K42.default.g_size
+    try:
+        with kernel.open("rb") as file:
+            table = ELFFile(file).get_section_by_name(".symtab")
+            if not isinstance(table, SymbolTableSection):
+                return []
+            return sorted(
+                {
+                    symbol["st_value"]
+                    for symbol in table.iter_symbols()
+                    if symbol["st_info"]["type"] == "STT_OBJECT"
+                    and size <= symbol["st_size"] <= size + BLOCK_PADDING
+                }
+            )[:MOST_BLOCKS]
+    except (OSError, ELFError):
+        return []
+
+
+def find_text(kernel: Path) -> Callable[[int, int], bytes | None]:
+    """Return what tells the bytes that the file has at an address and that the kernel does not write."""
+    try:
+        with kernel.open("rb") as file:
+            sections = [
+                (section["sh_addr"], section.data())
+                for section in ELFFile(file).iter_sections("SHT_PROGBITS")
+                if section["sh_flags"] & SH_FLAGS.SHF_EXECINSTR
+            ]
+    except (OSError, ELFError):
+        sections = []
+
+    def text(addr: int, length: int) -> bytes | None:
+        for start, data in sections:
+            if start <= addr and addr + length <= start + len(data):
+                return data[addr - start : addr - start + length]
+        return None
+
+    return text

@@ -37,6 +37,8 @@ class _Break(Exception):
 class K42Stub:
     """The stub, its machine, and what an onlooker would count.
 
+    `block_at` is where its register block lies in memory, if that can be read.
+
     `log` holds the commands taken; `console` what it prints there; `naks` and `repeats` what a noisy client
     causes.
     """
@@ -44,6 +46,7 @@ class K42Stub:
     machine: Machine
     precious: Sequence[int] = ()
     own_code: range = range(0)
+    block_at: int | None = None
     delay: float = 0.0
     connected: bool = False
     console: bytearray = field(default_factory=bytearray)
@@ -259,6 +262,8 @@ class K42Stub:
         if length > MAX_MEMORY_READ:
             self.violations.append(f"m of {length} bytes overruns the buffer")
         try:
+            if self.block_at is not None and 0 <= addr - self.block_at < 556:
+                return self._registers()[addr - self.block_at :][:length].hex().encode()
             return self.machine.read(addr, length).hex().encode() if length else b""
         except Trap:
             return b"E03"
@@ -275,6 +280,12 @@ class K42Stub:
             return b"OK"
         if addr in self.own_code:
             self.violations.append(f"write into the stub's own code at {addr:#x}")
+        if self.block_at is not None and 0 <= addr - self.block_at < 556:
+            block, at = self._registers(), addr - self.block_at
+            self._set_registers(
+                (block[:at] + bytes.fromhex(digits.decode()) + block[at + length :]).hex().encode()
+            )
+            return b"OK"
         for offset, value in enumerate(bytes.fromhex(digits.decode())):
             try:
                 self.machine.write(addr + offset, bytes((value,)))

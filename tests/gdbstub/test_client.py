@@ -275,6 +275,108 @@ def test_a_software_step_costs_no_more_than_the_table_says() -> None:
     with_stub(stub, use)
 
 
+BLOCK = 0x7000_0000
+
+
+def program_text(addr: int, length: int) -> bytes | None:
+    """What a kernel's file would say of the program's code."""
+    machine = program.load()
+    try:
+        return machine.read(addr, length)
+    except Trap:
+        return None
+
+
+def test_registers_that_lie_in_memory_are_moved_singly() -> None:
+    stub = stopped_stub()
+    stub.block_at = BLOCK
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert len(await target.read_registers(1)) == 556
+        # Who wanted all of them at one stop gets all of them at the next.
+        assert await steps(target, 1) == machine_pcs(program.load(), 1)
+        await target.resume(STEP)
+        await target.wait_stop()
+        stub.log.clear()
+        before = stub.transactions
+        pcs = []
+        for _ in range(60):
+            await target.resume(STEP)
+            await target.wait_stop()
+            numbers = target.description.numbers
+            sent = await target.expedited(1)
+            assert set(sent) == {numbers[name] for name in ("pc", "r0", "r1", "lr", "cr", "ctr", "msr")}
+            pcs.append(int.from_bytes(sent[numbers["pc"]], "big"))
+        assert pcs == machine_pcs(program.load(), 62)[2:]
+        # M, c, the stop, M, and two pieces of the block; the first trap at a place is read back.
+        assert stub.transactions - before <= 60 * 24
+        assert not [command for command in stub.log if command[:1] in (b"g", b"G")]
+        # All together they are what `g` says, and they change as with `G`.
+        await target.write_register(1, 20, bytes(range(8)))
+        await target.write_register(1, target.description.numbers["ctr"], bytes(range(8, 16)))
+        block = await target.read_registers(1)
+        assert block[160:168] == bytes(range(8)) and block[540:548] == bytes(range(8, 16))
+        await target.resume(STEP)
+        await target.wait_stop()
+        assert await target.read_register(1, 20) == bytes(range(8))
+
+    with_stub(stub, use, Surroundings(register_blocks=(0x6000_0000, BLOCK), text=program_text))
+
+
+def test_a_place_that_does_not_hold_the_registers_is_not_believed() -> None:
+    stub = stopped_stub()
+
+    async def use(target: RemoteTarget) -> None:
+        await conformance(target)
+
+    with_stub(stub, use, Surroundings(register_blocks=(program.symbols()["table"], 0x6000_0000)))
+
+
+@pytest.mark.parametrize("block_at", [None, BLOCK])
+def test_hardware_steps_with_registers_in_memory(block_at: int | None) -> None:
+    stub = stopped_stub()
+    stub.block_at = block_at
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        await target.read_registers(1)
+        target.mode = Mode.HARDWARE
+        assert await steps(target, 60) == machine_pcs(program.load(), 60)
+        assert not target.description.value(await target.read_registers(1), "msr") & 0x400
+        await target.detach()
+
+    with_stub(stub, use, Surroundings(register_blocks=(BLOCK,), text=program_text))
+    assert not stub.machine.msr & 0x400
+
+
+def test_a_step_from_a_breakpoint_on_a_branch_whose_code_was_looked_at() -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(NOP, 0x48000010, *[NOP] * 30)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        at_branch = Breakpoint(BreakpointKind.SOFTWARE, 0x104)
+        await target.insert(at_branch)
+        await target.resume(GO)
+        assert (await target.wait_stop()).kind is StopKind.SWBREAK
+        assert await target.read_memory(0x100, 16) == bytes(words(NOP, 0x48000010, NOP, NOP))
+        await target.remove(at_branch)
+        assert await steps(target, 1) == [0x114]
+
+    with_stub(stopped_stub(machine), use)
+
+
+def test_text_that_is_not_the_files_is_fetched_for_each_step() -> None:
+    stub = stopped_stub()
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert await steps(target, 60) == machine_pcs(program.load(), 60)
+
+    with_stub(stub, use, Surroundings(text=lambda addr, length: bytes(length)))
+
+
 def test_a_fault_is_a_stop_at_the_instruction_and_leaves_no_trap() -> None:
     machine = Machine(pc=0x100)
     machine.gpr[3] = 0x6000_0000

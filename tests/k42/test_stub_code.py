@@ -6,7 +6,7 @@ import pytest
 
 from emulator.symbols import read_symbols
 from k42.kernel import guest_kernel
-from k42.stub_code import find_stub_code
+from k42.stub_code import find_register_blocks, find_stub_code, find_text
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,14 @@ def test_a_file_without_debug_information_has_none(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     assert find_stub_code(tmp_path / "empty") == []
     assert find_stub_code(tmp_path / "missing") == []
+
+
+def test_the_register_block_is_among_the_candidates_and_code_is_what_the_file_says(tmp_path: Path) -> None:
+    symbols = read_symbols(str(guest_kernel()))
+    assert find_register_blocks(guest_kernel()) == [symbols.address("gdb_registers")]
+    text = find_text(guest_kernel())
+    assert text(symbols.address("fib"), 4) not in (None, bytes(4))
+    assert text(symbols.address("gdb_registers"), 4) is None
+    (tmp_path / "empty").write_bytes(b"")
+    assert find_register_blocks(tmp_path / "empty") == []
+    assert find_text(tmp_path / "empty")(0, 4) is None
