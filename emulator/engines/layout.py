@@ -47,6 +47,15 @@ STOP_HANDLER = _FIRST + 10
 FAR_TLB = _FIRST + 11
 FAR_TLB_GENERATION = _FIRST + 12
 
+#: Host address of the guest's RAM.
+MEMORY = _FIRST + 13
+#: The MSR at the beginning of the present run.
+RUN_MSR = _FIRST + 14
+
+#: Numbers by which handlers ask for a page to be put into the TLB; no helper's (llvm_source.helper_number).
+FILL_LOAD = 1
+FILL_STORE = 2
+
 REASON_NONE = 0  # the budget is used up, or the context changed: icount tells
 REASON_RAISED = 1  # a callback raised
 REASON_DECODE = 2  # the record at pc has not been decoded yet

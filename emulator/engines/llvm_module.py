@@ -42,6 +42,7 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
     The names of the helpers it calls are added to `helpers`.
     """
     parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
+    parts += [_load_registers(), _store_registers()]
     slow: dict[Form, None] = {}
     stops: dict[str, Helper] = {}
     for entry in entries:
@@ -184,3 +185,87 @@ def _refill(name: str, tag_offset: int) -> str:
     p.line("ret i1 false")
     body = "\n".join(p.lines)
     return f"define i1 @{name}(ptr %s, i64 %ea, i64 %size, ptr %tlb) noinline {{\nentry:\n{body}\n}}\n"
+
+
+def _each_register(name: str, word: Callable[[Printer], None], octet: Callable[[Printer], None]) -> str:
+    """Return a function that goes over registers and memory: whole words, then single bytes."""
+    p = Printer()
+    p.line("br label %words")
+    p.label("words")
+    p.line("%place = phi i64 [ %start, %entry ], [ %place_next, %word ]")
+    p.line("%number = phi i64 [ %first, %entry ], [ %number_next, %word ]")
+    p.line("%left = phi i64 [ %count, %entry ], [ %left_next, %word ]")
+    p.line("%modulo = and i64 %number, 31")
+    p.line(f"%index = add i64 %modulo, {INDEX['gpr']}")
+    p.line("%register = getelementptr i64, ptr %s, i64 %index")
+    p.line("%is_word = icmp uge i64 %left, 4")
+    p.line("br i1 %is_word, label %word, label %rest")
+    p.label("word")
+    word(p)
+    p.line("%place_next = add i64 %place, 4")
+    p.line("%number_next = add i64 %number, 1")
+    p.line("%left_next = sub i64 %left, 4")
+    p.line("br label %words")
+    p.label("rest")
+    p.line("%is_whole = icmp eq i64 %left, 0")
+    p.line("br i1 %is_whole, label %done, label %octets")
+    p.label("octets")
+    octet(p)
+    p.label("done")
+    p.line("ret void")
+    body = "\n".join(p.lines)
+    return (
+        f"define internal void @{name}(ptr %s, i64 %start, i64 %first, i64 %count) noinline {{\n"
+        f"entry:\n{body}\n}}\n"
+    )
+
+
+def _octets(p: Printer, move: Callable[[Printer], None]) -> None:
+    """Do `move` for `left` bytes, the shift of each in %shift and where it lies in %at; then go on."""
+    p.line("br label %octet")
+    p.label("octet")
+    p.line("%at = phi i64 [ %place, %octets ], [ %at_next, %octet ]")
+    p.line("%shift = phi i64 [ 24, %octets ], [ %shift_next, %octet ]")
+    p.line("%todo = phi i64 [ %left, %octets ], [ %todo_next, %octet ]")
+    move(p)
+    p.line("%at_next = add i64 %at, 1")
+    p.line("%shift_next = sub i64 %shift, 8")
+    p.line("%todo_next = sub i64 %todo, 1")
+    p.line("%is_more = icmp ne i64 %todo_next, 0")
+    p.line("br i1 %is_more, label %octet, label %octets_done")
+    p.label("octets_done")
+
+
+def _load_registers() -> str:
+    """Return the function behind Builder.load_registers."""
+
+    def word(p: Printer) -> None:
+        p.line(f"store i64 {p.peek('%place', 4)}, ptr %register")
+
+    def move(p: Printer) -> None:
+        p.line("%sum = phi i64 [ 0, %octets ], [ %sum_next, %octet ]")
+        octet = p.peek("%at", 1)
+        p.line(f"%sum_next = or i64 %sum, {p.assign(f'shl i64 {octet}, %shift')}")
+
+    def octets(p: Printer) -> None:
+        _octets(p, move)
+        p.line("store i64 %sum_next, ptr %register")
+        p.line("br label %done")
+
+    return _each_register("load_registers", word, octets)
+
+
+def _store_registers() -> str:
+    """Return the function behind Builder.store_registers."""
+
+    def word(p: Printer) -> None:
+        p.poke("%place", 4, p.assign("load i64, ptr %register"))
+
+    def move(p: Printer) -> None:
+        p.poke("%at", 1, p.assign(f"lshr i64 {p.assign('load i64, ptr %register')}, %shift"))
+
+    def octets(p: Printer) -> None:
+        _octets(p, move)
+        p.line("br label %done")
+
+    return _each_register("store_registers", word, octets)

@@ -45,6 +45,13 @@ _RECORD_SHIFT = layout.RECORD_SIZE.bit_length() - 1
 MAX_ARGUMENTS = 5
 
 
+#: What finds a page in the second level, which tag it needs, and what asks Python for it.
+_FINDS = {
+    "find_load": ("refill_load", 0, layout.FILL_LOAD),
+    "find_store": ("refill_store", layout.TLB_STORE_OFFSET, layout.FILL_STORE),
+}
+
+
 def slow_name(form: Form) -> str:
     """Return the symbol of the handler that does what `form`'s other handlers leave to it."""
     return f"slow_{form.name}"
@@ -225,7 +232,7 @@ class Printer(ValuePrinter):
                     self._step(op)
         else:
             if is_ending_run:
-                self._end_run(self.assign(f"add i64 {self.record_word(layout.PC_OFFSET)}, 4"))
+                self._end_run(self._next_address())
             else:
                 self.goto_next()
 
@@ -250,6 +257,9 @@ class Printer(ValuePrinter):
         self.label(not_taken)
         self.goto_next()
 
+    def _next_address(self) -> str:
+        return self.assign(f"add i64 {self.record_word(layout.PC_OFFSET)}, 4")
+
     def _end_run(self, next_address: str) -> None:
         """Complete this instruction and leave."""
         self.put(INDEX["icount"], self.assign(f"sub i64 {self.get(layout.END)}, {self.left_after()}"))
@@ -258,28 +268,43 @@ class Printer(ValuePrinter):
 
     def _step(self, op: Op) -> None:
         """Print one op that is not a way to go on."""
-        code, args = op.code, op.args
-        if code.startswith("load"):
-            self._load(op, int(code[4:]))
-        elif code.startswith("store"):
-            self._store(op, int(code[5:]))
-        elif code in ("call", "call_if"):
-            self._call(op)
-        elif code == "stop_if":
-            self._stop_if(op)
-        elif code == "instead_if":
-            self._instead_if(op)
-        elif code == "put":
-            self.is_unwritten = False
-            self.puts.append(self.value(args[1]))
-            kind = type_of(args[1]) if isinstance(args[1], Value) else "i64"
-            self.line(f"store {kind} {self.puts[-1]}, ptr {self.place(args[0])}, align 8")
-        elif code == "put_bit":
-            self.is_unwritten = False
-            self._put_bit(args)
-        else:
-            assert op.result is not None
-            self.line(f"{self.value(op.result)} = {self.expression(op)}")
+        args = op.args
+        match op.code:
+            case "load1" | "load2" | "load4" | "load8":
+                self._load(op, int(op.code[4:]))
+            case "store1" | "store2" | "store4" | "store8":
+                self._store(op, int(op.code[5:]))
+            case "call" | "call_if":
+                self._call(op)
+            case "stop_if":
+                self._stop_if(op)
+            case "instead_if" | "leave_instead_if":
+                self._instead_if(op)
+            case "find_load" | "find_store":
+                self._find(op, *_FINDS[op.code])
+            case "put":
+                self.is_unwritten = False
+                self.puts.append(self.value(args[1]))
+                kind = type_of(args[1]) if isinstance(args[1], Value) else "i64"
+                self.line(f"store {kind} {self.puts[-1]}, ptr {self.place(args[0])}, align 8")
+            case "put_bit":
+                self.is_unwritten = False
+                self._put_bit(args)
+            case "poke4" | "poke8":
+                self.is_unwritten = False
+                self.poke(self.value(args[0]), int(op.code[4:]), self.value(args[1]))
+            case "load_registers" | "store_registers":
+                self.is_unwritten = False
+                operands = ", ".join(f"i64 {self.value(arg)}" for arg in args)
+                self.line(f"call void @{op.code}(ptr %s, {operands})")
+            case "clear":
+                self.is_unwritten = False
+                count, place = args[1], self.assign(f"inttoptr i64 {self.value(args[0])} to ptr")
+                assert isinstance(count, int)
+                self.line(f"store <{count // 8} x i64> zeroinitializer, ptr {place}, align 1")
+            case _:
+                assert op.result is not None
+                self.line(f"{self.value(op.result)} = {self.expression(op)}")
 
     def _put_bit(self, args: tuple[Arg, ...]) -> None:
         pointer, shift = self._bit_place(args[0])
@@ -292,11 +317,15 @@ class Printer(ValuePrinter):
 
     # What may stop.
 
-    def _lookup(self, ea: str, size: int, tag_offset: int) -> tuple[str, str]:
+    def _lookup(self, ea: str, size: int | str, tag_offset: int) -> tuple[str, str]:
         """Look `ea` up; return a condition (it may be accessed directly) and the table entry."""
         entry = self.tlb_entry("%tlb", ea, layout.TLB_ENTRIES)
         pointer = entry if not tag_offset else self.assign(f"getelementptr i8, ptr {entry}, i64 {tag_offset}")
-        last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
+        if isinstance(size, str):
+            size = self.assign(f"sub i64 {size}, 1")
+            last = self.assign(f"add i64 {ea}, {size}")
+        else:
+            last = ea if size == 1 else self.assign(f"add i64 {ea}, {size - 1}")
         wanted = self.assign(f"and i64 {last}, {PAGE_MASK}")
         return self.assign(f"icmp eq i64 {self.assign(f'load i64, ptr {pointer}')}, {wanted}"), entry
 
@@ -306,7 +335,7 @@ class Printer(ValuePrinter):
         offset = self.assign(f"mul i64 {index}, {layout.TLB_ENTRY_SIZE}")
         return self.assign(f"getelementptr i8, ptr {table}, i64 {offset}")
 
-    def _refill_or_ask(self, name: str, ea: str, size: int, fast: str) -> None:
+    def _refill_or_ask(self, name: str, ea: str, size: int | str, fast: str) -> None:
         """Go back to `fast` with an entry from the second level, or go on to ask Python."""
         found = self.assign(f"call i1 @{name}(ptr %s, i64 {ea}, i64 {size}, ptr %tlb)")
         ask = self.fresh("ask")
@@ -316,7 +345,7 @@ class Printer(ValuePrinter):
     def _host_address(self, ea: str, entry: str) -> str:
         pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}")
         addend = self.assign(f"load i64, ptr {pointer}")
-        return self.assign(f"inttoptr i64 {self.assign(f'add i64 {ea}, {addend}')} to ptr")
+        return self.assign(f"add i64 {ea}, {addend}")
 
     def _restarts(self, slow: str) -> bool:
         """At label `slow`, leave the instruction to the handler that can do it all, if that is possible."""
@@ -333,17 +362,13 @@ class Printer(ValuePrinter):
 
     def _load(self, op: Op, size: int) -> None:
         assert op.result is not None
-        ea, width = self.value(op.args[0]), 8 * size
+        ea = self.value(op.args[0])
         hit, entry = self._lookup(ea, size, 0)
         fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
         is_left = self._restarts(slow)
         self.label(fast)
-        value = self.assign(f"load i{width}, ptr {self._host_address(ea, entry)}, align 1")
-        if size > 1:
-            value = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {value})")
-        if size < 8:
-            value = self.assign(f"zext i{width} {value} to i64")
+        value = self.peek(self._host_address(ea, entry), size)
         if is_left:
             self.line(f"{self.value(op.result)} = or i64 {value}, 0")
             return
@@ -357,18 +382,14 @@ class Printer(ValuePrinter):
         self.line(f"{self.value(op.result)} = phi i64 [ {value}, %{fast} ], [ {slow_value}, %{last} ]")
 
     def _store(self, op: Op, size: int) -> None:
-        ea, value, width = self.value(op.args[0]), self.value(op.args[1]), 8 * size
+        ea, value = self.value(op.args[0]), self.value(op.args[1])
         hit, entry = self._lookup(ea, size, layout.TLB_STORE_OFFSET)
         fast, slow, done = self.fresh("fast"), self.fresh("slow"), self.fresh("done")
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
         is_left = self._restarts(slow)
         self.is_unwritten = False
         self.label(fast)
-        pointer = self._host_address(ea, entry)
-        narrow = value if size == 8 else self.assign(f"trunc i64 {value} to i{width}")
-        if size > 1:
-            narrow = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {narrow})")
-        self.line(f"store i{width} {narrow}, ptr {pointer}, align 1")
+        self.poke(self._host_address(ea, entry), size, value)
         if is_left:
             return
         self.line(f"br label %{done}")
@@ -378,6 +399,40 @@ class Printer(ValuePrinter):
         self.line(f"call void {self.get_pointer(layout.STORE)}(i64 {ea}, i64 {size}, i64 {value})")
         self._leave_if_raised(done)
         self.label(done)
+
+    def poke(self, place: str, size: int, value: str) -> None:
+        """Store big-endian at a host address."""
+        width = 8 * size
+        narrow = value if size == 8 else self.assign(f"trunc i64 {value} to i{width}")
+        if size > 1:
+            narrow = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {narrow})")
+        pointer = self.assign(f"inttoptr i64 {place} to ptr")
+        self.line(f"store i{width} {narrow}, ptr {pointer}, align 1")
+
+    def _find(self, op: Op, refill: str, tag_offset: int, fill: int) -> None:
+        assert op.result is not None
+        ea, count = map(self.value, op.args)
+        hit, entry = self._lookup(ea, count, tag_offset)
+        fast, slow, done, again = (self.fresh(stem) for stem in ("fast", "slow", "done", "again"))
+        self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
+        is_left = self._restarts(slow)
+        self.label(fast)
+        place = self._host_address(ea, entry)
+        if is_left:
+            self.line(f"{self.value(op.result)} = or i64 {place}, 0")
+            return
+        self.line(f"br label %{done}")
+        self.label(slow)
+        self._refill_or_ask(refill, ea, count, fast)
+        self.store_place()
+        arguments = ", ".join(f"i64 {v}" for v in [fill, 1, ea, *["0"] * (MAX_ARGUMENTS - 1)])
+        self.assign(f"call i64 {self.get_pointer(layout.CALL)}({arguments})")
+        self._leave_if_raised(again)
+        self.label(again)
+        found, _ = self._lookup(ea, count, tag_offset)
+        self.line(f"br i1 {found}, label %{fast}, label %{done}")
+        self.label(done)
+        self.line(f"{self.value(op.result)} = phi i64 [ {place}, %{fast} ], [ 0, %{again} ]")
 
     def _leave_if_raised(self, done: str) -> str:
         """Go on at `done` unless a callback raised; return the block that goes there."""
@@ -438,7 +493,10 @@ class Printer(ValuePrinter):
             self._call_python(helper, values)
             self._leave_if_raised(done)
             self.label(done)
-            self.goto_next()
+            if op.code.startswith("leave"):
+                self._end_run(self._next_address())
+            else:
+                self.goto_next()
         self.label(unless)
 
     def _call_python(self, helper: Arg, values: Sequence[Arg]) -> str:

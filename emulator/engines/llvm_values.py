@@ -162,6 +162,10 @@ class ValuePrinter:
                 return self.image(f"sitofp i64 {self.value(args[0])} to double")
             case "fptosi":
                 return f"call i64 @llvm.fptosi.sat.i64.f64(double {self._double(args[0])})"
+            case "peek4" | "peek8":
+                return f"or i64 {self.peek(self.value(args[0]), int(code[4:]))}, 0"
+            case "real":
+                return f"sub i64 {self.value(args[0])}, {self.get(layout.MEMORY)}"
             case "small":
                 slot = args[0]
                 assert isinstance(slot, Slot)
@@ -195,3 +199,12 @@ class ValuePrinter:
         packed = self.slot(place.number)
         index = self.assign(f"lshr i64 {packed}, 2")
         return self.assign(f"getelementptr i64, ptr %s, i64 {index}"), self.assign(f"and i64 {packed}, 3")
+
+    def peek(self, place: str, size: int) -> str:
+        """Load big-endian from a host address."""
+        width = 8 * size
+        pointer = self.assign(f"inttoptr i64 {place} to ptr")
+        value = self.assign(f"load i{width}, ptr {pointer}, align 1")
+        if size > 1:
+            value = self.assign(f"call i{width} @llvm.bswap.i{width}(i{width} {value})")
+        return value if size == 8 else self.assign(f"zext i{width} {value} to i64")

@@ -110,7 +110,10 @@ class ThreadedEngine:
         self._page_end_handler = common.addresses["h_page_end"]
         self._enter = _ENTER(common.enter)
         self._handlers: dict[Form, FormHandlers] = {}
-        self._helpers: dict[int, Helper] = {}
+        self._helpers: dict[int, Helper] = {
+            layout.FILL_LOAD: lambda _, address: self._offer(address, Access.LOAD),
+            layout.FILL_STORE: lambda _, address: self._offer(address, Access.STORE),
+        }
         self._groups: set[native.Group] = set()
         self._prepared: tuple[dict[int, Prepared], dict[int, Prepared]] = ({}, {})
         self._pages: dict[tuple[int, int, bool], CodePage] = {}
@@ -174,6 +177,7 @@ class ThreadedEngine:
         words[layout.STOP_HANDLER] = self._stop_handler
         words[layout.PLANTED] = 0
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
+        words[layout.MEMORY] = self._processor.memory.address
 
     def _execute(self, count: int, is_first: bool) -> bool:
         """Run `count` instructions; True: fewer, since the context changed."""
@@ -445,6 +449,11 @@ class ThreadedEngine:
         _put_entry(self._tlb, number, access, page, layout.NO_TAG, addend)
         number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
         _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
+
+    def _offer(self, address: int, access: Access) -> int:
+        """Remember where `address`, about to be accessed, lies."""
+        self._fill(address, access, 1)
+        return 0
 
     def _remember_device(self, address: int, access: Access, size: int) -> None:
         """Remember whose register lies at `address`: a guest that polls comes here for every byte."""

@@ -383,40 +383,79 @@ def _first_register(rt: int) -> dict[str, int]:
     return {"rtn": rt}
 
 
+def _words(first: Value) -> Value:
+    """Return how many bytes R`first` to R31 hold."""
+    return (32 - first) << 2
+
+
 @insn("101110 rt:5 ra:5 d:16", operands=_multiple)
 def lmw(t: Builder, rtn: Value, ran: Value, ra0: Gpr, d: Value) -> None:
     """Load Multiple Word. Book I 3.3.5."""
-    t.call(_lmw, address(t, t.gpr(ra0), d), rtn, ran)
+    ea = address(t, t.gpr(ra0), d)
+    if not t.has_host_units:
+        t.call(_lmw, ea, rtn, ran)
+        return
+    t.instead_if(~ran.below(rtn) & ran.differs(0), _lmw, ea, rtn, ran)
+    place = t.find(ea, _words(rtn))
+    t.instead_if(place.equals(0), _lmw, ea, rtn, ran)
+    t.load_registers(place, rtn, _words(rtn))
 
 
 @insn("101111 rt:5 ra0:5 d:16", operands=_first_register)
 def stmw(t: Builder, rtn: Value, ra0: Gpr, d: Value) -> None:
     """Store Multiple Word. Book I 3.3.5."""
-    t.call(_stmw, address(t, t.gpr(ra0), d), rtn)
+    ea = address(t, t.gpr(ra0), d)
+    if not t.has_host_units:
+        t.call(_stmw, ea, rtn)
+        return
+    place = t.find(ea, _words(rtn), is_store=True)
+    t.instead_if(place.equals(0), _stmw, ea, rtn)
+    t.store_registers(place, rtn, _words(rtn))
+
+
+def _load_string(t: Builder, ea: Value, count: Value, first: Value) -> None:
+    """Load `count` bytes into registers from number `first` on; no bytes, no access."""
+    if not t.has_host_units:
+        t.call(_lsw, ea, count, first)
+        return
+    t.instead_if(count.equals(0), _lsw, ea, count, first)
+    place = t.find(ea, count)
+    t.instead_if(place.equals(0), _lsw, ea, count, first)
+    t.load_registers(place, first, count)
+
+
+def _store_string(t: Builder, ea: Value, count: Value, first: Value) -> None:
+    if not t.has_host_units:
+        t.call(_stsw, ea, count, first)
+        return
+    t.instead_if(count.equals(0), _stsw, ea, count, first)
+    place = t.find(ea, count, is_store=True)
+    t.instead_if(place.equals(0), _stsw, ea, count, first)
+    t.store_registers(place, first, count)
 
 
 @insn("011111 rt:5 ra0:5 nb:5 1001010101 -", operands=_string)
 def lswi(t: Builder, rtn: Value, ra0: Gpr, nb: Value) -> None:
     """Load String Word Immediate. Book I 3.3.6."""
-    t.call(_lsw, address(t, t.gpr(ra0), t.constant(0)), nb, rtn)
+    _load_string(t, address(t, t.gpr(ra0), t.constant(0)), nb, rtn)
 
 
 @insn("011111 rt:5 ra0:5 rb:5 1000010101 -", operands=_first_register)
 def lswx(t: Builder, rtn: Value, ra0: Gpr, rb: Gpr) -> None:
     """Load String Word Indexed; the count is in XER. Book I 3.3.6."""
-    t.call(_lsw, address(t, t.gpr(ra0), t.gpr(rb)), t.get("xer_rest"), rtn)
+    _load_string(t, address(t, t.gpr(ra0), t.gpr(rb)), t.get("xer_rest"), rtn)
 
 
 @insn("011111 rt:5 ra0:5 nb:5 1011010101 -", operands=_string)
 def stswi(t: Builder, rtn: Value, ra0: Gpr, nb: Value) -> None:
     """Store String Word Immediate. Book I 3.3.6."""
-    t.call(_stsw, address(t, t.gpr(ra0), t.constant(0)), nb, rtn)
+    _store_string(t, address(t, t.gpr(ra0), t.constant(0)), nb, rtn)
 
 
 @insn("011111 rt:5 ra0:5 rb:5 1010010101 -", operands=_first_register)
 def stswx(t: Builder, rtn: Value, ra0: Gpr, rb: Gpr) -> None:
     """Store String Word Indexed; the count is in XER. Book I 3.3.6."""
-    t.call(_stsw, address(t, t.gpr(ra0), t.gpr(rb)), t.get("xer_rest"), rtn)
+    _store_string(t, address(t, t.gpr(ra0), t.gpr(rb)), t.get("xer_rest"), rtn)
 
 
 # Book II 3.3 Reservations.
@@ -454,30 +493,67 @@ def _store_conditional(processor: Processor, ea: int, size: int, value: int) -> 
     return int(bool(done))
 
 
+def _load_reserve_into(processor: Processor, ea: int, size: int, register: int) -> int:
+    processor.state.words[register] = _load_reserve(processor, ea, size)
+    return 0
+
+
+def _reserving(t: Builder, rt: Gpr, ea: Value, size: int) -> None:
+    """Load and reserve."""
+    if not t.has_host_units:
+        t.set_gpr(rt, t.call(_load_reserve, ea, size))
+        return
+    t.instead_if((ea & size - 1).differs(0), _load_reserve_into, ea, size, t.index(rt))
+    place = t.find(ea, size)
+    t.instead_if(place.equals(0), _load_reserve_into, ea, size, t.index(rt))
+    t.put("reserve_addr", t.real(place) & -LINE)
+    t.put("reserve_held", 1)
+    t.set_gpr(rt, t.peek(place, size))
+
+
+def _store_conditional_and_record(processor: Processor, ea: int, size: int, value: int) -> int:
+    done, state = _store_conditional(processor, ea, size, value), processor.state
+    state.put("cr", done << 1 | state.get("so"))
+    return 0
+
+
+def _conditional(t: Builder, rs: Gpr, ea: Value, size: int) -> None:
+    """Store if the reservation is held, and record that in CR0."""
+    value = t.gpr(rs)
+    if not t.has_host_units:
+        t.put("cr", t.call(_store_conditional, ea, size, value) << 1 | t.get("so"))
+        return
+    t.instead_if((ea & size - 1).differs(0), _store_conditional_and_record, ea, size, value)
+    place = t.find(ea, size, is_store=True)
+    is_ours = t.get("reserve_held").differs(0) & t.get("reserve_addr").equals(t.real(place) & -LINE)
+    t.instead_if(place.equals(0) | ~is_ours, _store_conditional_and_record, ea, size, value)
+    t.poke(place, size, value)
+    t.put("reserve_held", 0)
+    t.put("cr", t.get("so") | 2)
+
+
 @insn("011111 rt:5 ra0:5 rb:5 0000010100 -")
 def lwarx(t: Builder, rt: Gpr, ra0: Gpr, rb: Gpr) -> None:
     """Load Word and Reserve Indexed. Book II 3.3.2."""
-    t.set_gpr(rt, t.call(_load_reserve, address(t, t.gpr(ra0), t.gpr(rb)), 4))
+    _reserving(t, rt, address(t, t.gpr(ra0), t.gpr(rb)), 4)
 
 
 @insn("011111 rt:5 ra0:5 rb:5 0001010100 -")
 def ldarx(t: Builder, rt: Gpr, ra0: Gpr, rb: Gpr) -> None:
     """Load Doubleword and Reserve Indexed. Book II 3.3.2."""
-    t.set_gpr(rt, t.call(_load_reserve, address(t, t.gpr(ra0), t.gpr(rb)), 8))
+    _reserving(t, rt, address(t, t.gpr(ra0), t.gpr(rb)), 8)
 
 
 @insn("011111 rs:5 ra0:5 rb:5 0010010110 1")
 def stwcx_(t: Builder, rs: Gpr, ra0: Gpr, rb: Gpr) -> None:
     """Store Word Conditional Indexed. Book II 3.3.2."""
-    done = t.call(_store_conditional, address(t, t.gpr(ra0), t.gpr(rb)), 4, t.gpr(rs))
-    t.put("cr", done << 1 | t.get("so"))
+    _conditional(t, rs, address(t, t.gpr(ra0), t.gpr(rb)), 4)
 
 
 @insn("011111 rs:5 ra0:5 rb:5 0011010110 1")
 def stdcx_(t: Builder, rs: Gpr, ra0: Gpr, rb: Gpr) -> None:
     """Store Doubleword Conditional Indexed. Book II 3.3.2."""
-    done = t.call(_store_conditional, address(t, t.gpr(ra0), t.gpr(rb)), 8, t.gpr(rs))
-    t.put("cr", done << 1 | t.get("so"))
+    _conditional(t, rs, address(t, t.gpr(ra0), t.gpr(rb)), 8)
 
 
 # Book II 3.2 Caches.  There is no cache: what is left are the faults, and the news that code changed.
@@ -522,16 +598,24 @@ def _dcbz_line(processor: Processor, ea: int) -> int:
     return _dcbz(processor, ea, LINE)
 
 
+def _touching(t: Builder, ea: Value) -> None:
+    """Fault where a load would."""
+    if t.has_host_units:
+        t.instead_if(t.find(ea, 1).equals(0), _touch, ea)
+    else:
+        t.call(_touch, ea)
+
+
 @insn("011111 -:5 ra0:5 rb:5 0000110110 -")
 def dcbst(t: Builder, ra0: Gpr, rb: Gpr) -> None:
     """Data Cache Block Store. Book II 3.2.2."""
-    t.call(_touch, address(t, t.gpr(ra0), t.gpr(rb)))
+    _touching(t, address(t, t.gpr(ra0), t.gpr(rb)))
 
 
 @insn("011111 -:5 ra0:5 rb:5 0001010110 -")
 def dcbf(t: Builder, ra0: Gpr, rb: Gpr) -> None:
     """Data Cache Block Flush. Book II 3.2.2."""
-    t.call(_touch, address(t, t.gpr(ra0), t.gpr(rb)))
+    _touching(t, address(t, t.gpr(ra0), t.gpr(rb)))
 
 
 @insn("011111 -:15 0100010110 -")
@@ -547,7 +631,14 @@ def dcbtst(t: Builder) -> None:
 @insn("011111 -:4 0 ra0:5 rb:5 1111110110 -")
 def dcbz(t: Builder, ra0: Gpr, rb: Gpr) -> None:
     """Data Cache Block set to Zero. Book II 3.2.2."""
-    t.call(_dcbz_by_hid, address(t, t.gpr(ra0), t.gpr(rb)))
+    ea = address(t, t.gpr(ra0), t.gpr(rb))
+    if not t.has_host_units:
+        t.call(_dcbz_by_hid, ea)
+        return
+    t.instead_if((t.get("hid", 5) & _HID5_DCBZ32).differs(0), _dcbz_by_hid, ea)
+    place = t.find(ea & -LINE, LINE, is_store=True)
+    t.instead_if(place.equals(0), _dcbz_by_hid, ea)
+    t.clear(place, LINE)
 
 
 @insn("011111 -:4 1 ra0:5 rb:5 1111110110 -")

@@ -310,8 +310,8 @@ class Builder:
         """Write a vector register from two lanes."""
         self._step("put", register, value)
 
-    def index(self, register: Vr) -> Value:
-        """Return where a vector register lies: the index of its first state word, for a helper."""
+    def index(self, register: Gpr | Vr) -> Value:
+        """Return where a register lies: the index of its first state word, for a helper."""
         return self.small(register.number)
 
     def cr_field(self, register: CrField) -> Value:
@@ -363,6 +363,39 @@ class Builder:
         """Store the low `size` bytes of `value`, big-endian.  May stop."""
         self._step(f"store{size}", address, value)
 
+    # Plain RAM, for an engine with `has_host_units`.
+
+    def find(self, address: Value, count: Value | int, *, is_store: bool = False) -> Value:
+        """Return where in the host `count` bytes lie, if they are RAM, in one page and not watched; else 0.
+
+        Stops where an access to the first byte would.
+        """
+        return self._value("find_store" if is_store else "find_load", address, count)
+
+    def peek(self, place: Value, size: int) -> Value:
+        """Load `size` bytes, big-endian, where `find` has found them."""
+        return self._value(f"peek{size}", place)
+
+    def poke(self, place: Value, size: int, value: Value) -> None:
+        """Store `size` bytes, big-endian, where `find` has found them."""
+        self._step(f"poke{size}", place, value)
+
+    def load_registers(self, place: Value, first: Value, count: Value) -> None:
+        """Load `count` bytes found into general registers, four to each, from `first` on, R0 after R31."""
+        self._step("load_registers", place, first, count)
+
+    def store_registers(self, place: Value, first: Value, count: Value) -> None:
+        """Store `count` bytes where `find` has found them; the counterpart of `load_registers`."""
+        self._step("store_registers", place, first, count)
+
+    def clear(self, place: Value, count: int) -> None:
+        """Clear `count` bytes that `find` has found."""
+        self._step("clear", place, count)
+
+    def real(self, place: Value) -> Value:
+        """Return the real address of what `find` has found."""
+        return self._value("real", place)
+
     # Choice and control.
 
     def select(self, condition: Value, yes: Value | int, no: Value | int) -> Value:
@@ -384,6 +417,10 @@ class Builder:
     def instead_if(self, condition: Value, helper: Helper, *args: Value | int) -> None:
         """Let `helper(processor, *args)` do the whole instruction when `condition` holds, the rare case."""
         self._step("instead_if", condition, helper, *args)
+
+    def leave_instead_if(self, condition: Value, helper: Helper, *args: Value | int) -> None:
+        """As `instead_if`; the instruction then ends the run as one with `context_changed` does."""
+        self._step("leave_instead_if", condition, helper, *args)
 
     def require_privilege(self) -> None:
         """Take a privileged-instruction program interrupt in problem state (Book III 4.3)."""
@@ -421,7 +458,11 @@ OPERATIONS: dict[str, int] = {
     **dict.fromkeys(("eq", "ne", "ult", "slt", "get_bit"), 1),
     **dict.fromkeys(("get", "load1", "load2", "load4", "load8", "call", "call_if"), 64),
     **dict.fromkeys(("put", "put_bit", "store1", "store2", "store4", "store8"), 0),
-    **dict.fromkeys(("branch", "branch_if", "context_changed", "stop_if", "instead_if"), 0),
+    **dict.fromkeys(("stop_if", "instead_if", "leave_instead_if"), 0),
+    **dict.fromkeys(("branch", "branch_if", "context_changed"), 0),
+    # Plain RAM.
+    **dict.fromkeys(("find_load", "find_store", "peek4", "peek8", "real"), 64),
+    **dict.fromkeys(("poke4", "poke8", "load_registers", "store_registers", "clear"), 0),
     # Lanes (isa/wide).
     **dict.fromkeys(("split", "join", "fill", "shuffle", "copy_lane", "permute"), 64),
     **dict.fromkeys(("fround0", "fround1", "fround2", "fround3", "uitofp", "fptoui"), 64),
