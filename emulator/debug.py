@@ -14,7 +14,9 @@ from pathlib import Path
 
 import trio
 
+from emulator.catches import Catches
 from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.interrupts import Vector
 from emulator.cpu.mmu import Watch
 from emulator.cpu.registers import REGISTERS, SYSTEM
 from emulator.cpu.state import INDEX, CpuState
@@ -25,7 +27,10 @@ from gdbstub.ppc64 import ALTIVEC, spr_feature
 from gdbstub.ppc64 import describe as describe_ppc64
 from gdbstub.target import (
     SIGBUS,
+    SIGFPE,
+    SIGILL,
     SIGINT,
+    SIGSEGV,
     SIGTRAP,
     Action,
     ActionKind,
@@ -53,9 +58,24 @@ _STOP_OF_BREAKPOINT = {
 }
 _EXECUTION = (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE)
 
+#: What a caught exception is to gdb, whose users know signals; the others are SIGTRAP.
+_SIGNAL_OF_EXCEPTION: dict[int, int] = {
+    Vector.MACHINE_CHECK: SIGBUS,
+    Vector.DATA_STORAGE: SIGSEGV,
+    Vector.DATA_SEGMENT: SIGSEGV,
+    Vector.INSTRUCTION_STORAGE: SIGSEGV,
+    Vector.INSTRUCTION_SEGMENT: SIGSEGV,
+    Vector.ALIGNMENT: SIGBUS,
+    Vector.PROGRAM: SIGILL,
+    Vector.FP_UNAVAILABLE: SIGFPE,
+    Vector.VMX_UNAVAILABLE: SIGFPE,
+    Vector.VMX_ASSIST: SIGFPE,
+}
+
 _HELP = """\
 help                 this
 reset                power off and on; stopped at the first instruction
+catch EXCEPTION      stop when it is taken, by name or by vector (0x700); catch: what is caught; catch off
 registers            general, special and system registers
 slb                  the segment lookaside buffer
 translate ADDR       how an effective address becomes real
@@ -72,6 +92,7 @@ quit                 end the emulator
 _BLOCK = struct.Struct(">64Q QQI QQI I")
 _GPR, _FPR = INDEX["gpr"], INDEX["fpr"]
 _LATER = ("pc", "msr", "cr", "lr", "ctr", "xer", "fpscr")
+_READ = {register.number: REGISTERS[register.name].read for register in DESCRIPTION.registers}
 _READERS = [REGISTERS[name].read for name in _LATER]
 assert [*(f"{letter}{n}" for letter in "rf" for n in range(32)), *_LATER] == list(DESCRIPTION.offsets)
 
@@ -89,7 +110,10 @@ class _Inspection:
         self._machine = machine
 
     def register(self, number: int) -> int:
-        return REGISTERS[_name(number)].read(self._machine.state)
+        read = _READ.get(number)
+        if read is None:
+            raise _no_register(number)
+        return read(self._machine.state)
 
     def memory(self, addr: int, length: int) -> bytes:
         data = self._machine.read_memory(addr, length)
@@ -111,7 +135,11 @@ class EmulatorTarget:
         self._machine = runner.machine
         self._quit = quit_emulator
         self._breakpoints: dict[Breakpoint, Condition | None] = {}
-        runner.is_wanted = self._is_wanted
+        self._catches = Catches()
+        self._look = _Inspection(self._machine)
+        # What the breakpoints of an address ask for: breakpoints are reached far more often than planted.
+        self._conditions: dict[int, list[Condition | None]] = {}
+        self._machine.processor.is_wanted = self._is_wanted
 
     # State -----------------------------------------------------------------------------------------------
 
@@ -127,6 +155,7 @@ class EmulatorTarget:
     async def resume(self, actions: Sequence[Action]) -> None:
         action = next((a for a in actions if a.thread in (None, 1)), Action())
         self._require_alive()
+        self._catches.leave(self._machine.state.pc, self._machine.state.icount)
         match action.kind:
             case ActionKind.CONTINUE:
                 self._runner.resume()
@@ -150,6 +179,7 @@ class EmulatorTarget:
                 )
                 if kind is not None:
                     return StopReason(_STOP_OF_BREAKPOINT[kind], SIGTRAP, core=0)
+                return StopReason(signal=_SIGNAL_OF_EXCEPTION.get(at, SIGTRAP), core=0)
             case ExitKind.WATCHPOINT:
                 for breakpoint in self._breakpoints:
                     inside = breakpoint.addr <= exit_.detail < breakpoint.addr + breakpoint.length
@@ -231,20 +261,28 @@ class EmulatorTarget:
             if b.kind not in _EXECUTION
         ]
         machine = await self._runner.at_rest()
-        machine.set_breakpoints(b.addr for b in self._breakpoints if b.kind in _EXECUTION)
+        self._conditions = {}
+        for place, condition in self._breakpoints.items():
+            if place.kind in _EXECUTION:
+                self._conditions.setdefault(place.addr, []).append(condition)
+        machine.set_breakpoints([*self._conditions, *self._catches.vectors])
         machine.set_watches(watches)
 
     def _is_wanted(self) -> bool:
-        """Ask the conditions of the breakpoints at pc; one without, or that cannot be evaluated, is
-        wanted."""
-        look = _Inspection(self._machine)
-        for breakpoint, condition in self._breakpoints.items():
-            if breakpoint.kind in _EXECUTION and breakpoint.addr == self._machine.state.pc:
-                try:
-                    if condition is None or condition(look):
-                        return True
-                except TargetError:
+        """Ask the conditions of the breakpoints at pc; one without, or that cannot be evaluated, is wanted.
+
+        So is an exception to be caught.
+        """
+        if self._catches.vectors and self._catches.is_caught(
+            self._machine.state.pc, self._machine.state.icount
+        ):
+            return True
+        try:
+            for condition in self._conditions.get(self._machine.state.pc, ()):
+                if condition is None or condition(self._look):
                     return True
+        except TargetError:
+            return True
         return False
 
     # The whole machine -----------------------------------------------------------------------------------
@@ -257,6 +295,7 @@ class EmulatorTarget:
 
     async def detach(self) -> None:
         self._breakpoints.clear()
+        self._catches.clear()
         await self._plant()
         if self._runner.parked is not None and self._runner.parked.kind not in FINAL:
             self._runner.resume()
@@ -287,6 +326,10 @@ class EmulatorTarget:
                 return f"reset; stopped at {machine.state.pc:#x}"
             case ["registers"]:
                 return await self._show(show_registers)
+            case ["catch"]:
+                return self._catches.show()
+            case ["catch", which]:
+                return await self._catch(which)
             case ["slb"]:
                 return await self._show(show_slb)
             case ["translate", text]:
@@ -317,6 +360,17 @@ class EmulatorTarget:
                     errno.EINVAL, f"monitor {command}: unknown; `monitor help` lists the commands"
                 )
 
+    async def _catch(self, which: str) -> str:
+        if which == "off":
+            self._catches.clear()
+        else:
+            try:
+                self._catches.add(which)
+            except ValueError as error:
+                raise TargetError(errno.EINVAL, str(error)) from None
+        await self._plant()
+        return self._catches.show()
+
     async def _show(self, show: Callable[[Machine], str]) -> str:
         return show(await self._runner.at_rest())
 
@@ -325,8 +379,12 @@ def _name(number: int) -> str:
     """Return the name of a register by gdb's number.  Raises TargetError."""
     register = DESCRIPTION.by_number.get(number)
     if register is None:
-        raise TargetError(errno.EINVAL, f"there is no register {number}")
+        raise _no_register(number)
     return register.name
+
+
+def _no_register(number: int) -> TargetError:
+    return TargetError(errno.EINVAL, f"there is no register {number}")
 
 
 def _address(text: str) -> int:

@@ -16,11 +16,11 @@ Command = Callable[..., AbstractAsyncContextManager]
 LOST = ".globl _start; _start: li 3, -0x1000; before: lwz 4, 0(3); after: li 5, 7; b ."
 
 
-def program(directory: Path, code: str) -> Path:
-    """Assemble a bare program: one segment, linked at 0x10000."""
+def program(directory: Path, code: str, at: int = 0x10000) -> Path:
+    """Assemble a bare program of one segment."""
     source, elf = directory / "program.S", directory / "program.elf"
     source.write_text(f"{code}\n")
-    link = ["-nostdlib", "-static", "-Wl,-Ttext=0x10000,--build-id=none,--no-warn-rwx-segments"]
+    link = ["-nostdlib", "-static", f"-Wl,-Ttext={at:#x},--build-id=none,--no-warn-rwx-segments"]
     subprocess.run(["powerpc64-linux-gnu-gcc", "-g", "-mcpu=970", *link, "-o", elf, source], check=True)
     return elf
 
@@ -67,5 +67,47 @@ def test_a_second_machine_finds_a_place_for_its_line(tmp_path: Path, command: Co
         async with command(*options) as first, command(*options) as second:
             places = [re.findall(r"line +(\S+)", await each.expect("line ")) for each in (first, second)]
             assert places[0] != places[1] and all(places)
+
+    trio.run(main)
+
+
+#: An illegal instruction, whose handler goes on behind it; the first pass does not count.
+TWICE_ILLEGAL = """
+    .org 0x700; mfsrr0 3; addi 3, 3, 4; mtsrr0 3; addi 10, 10, 1; rfid
+    .org 0x1000; .globl _start; _start: li 10, 0; first: .long 0; second: .long 0; done: b .
+"""
+
+
+def test_an_exception_is_caught_when_it_is_taken(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, TWICE_ILLEGAL, at=0)
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            place = gdb_place(await emulate.expect("line "))
+            look = ("p/x $pc", "info symbol $srr0", "p $r10")
+            catch = ("monitor catch", "monitor catch 0x701", "monitor catch Program")
+            said = await gdb(
+                elf, place, *catch, "monitor catch data-storage", "break *&done", *3 * ("continue", *look)
+            )
+            assert "no exception is caught" in said and "there is no exception 0x701" in said
+            assert "catches data-storage (0x300)\ncatches program (0x700)" in said
+            assert said.count("SIGILL") == 2 and said.count("= 0x700") == 2
+            assert re.search(r"first in .*= 0\n.*SIGILL.*second in .*= 1\n.*Breakpoint 1.*= 2\n", said, re.S)
+            # gdb lets the machine go when it ends, and with it what it was to catch.
+            said = await gdb(elf, place, "monitor catch", "monitor reset", "break *&done", "continue")
+            assert "no exception is caught" in said and "SIGILL" not in said
+
+    trio.run(main)
+
+
+def test_a_step_into_an_exception_that_is_caught(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, TWICE_ILLEGAL, at=0)
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            place = gdb_place(await emulate.expect("line "))
+            steps = ("stepi", "stepi", "p/x $pc", "monitor catch off", "stepi", "p/x $pc")
+            said = await gdb(elf, place, "monitor catch program", *steps)
+            assert "$1 = 0x700" in said and "$2 = 0x704" in said
 
     trio.run(main)
