@@ -3,7 +3,10 @@
 A `Backlog` keeps the chunks as they came (a 16 KiB frame is never copied to be queued) and gives them out as
 a list for one gathered write. It does not bound itself: whoever appends decides what happens at the limit,
 because that differs (a client that types is made to wait, an observer loses the oldest bytes, a writer's
-policy is an option).
+policy is an option). `Recent` is the other kind of memory: the end of what has passed.
+
+Chunks may be views of what was read from the line. A backlog that keeps bytes for longer than the round in
+which they came is told to `own` them, or a small view would keep a large buffer alive.
 """
 
 from collections import deque
@@ -17,25 +20,34 @@ GATHER = 64
 class Backlog:
     """A first-in first-out queue of bytes."""
 
-    __slots__ = ("_chunks", "size")
+    __slots__ = ("_chunks", "_has_views", "size")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | memoryview] = deque()
+        self._has_views = False
         self.size = 0
 
     def __len__(self) -> int:
         return self.size
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
         return iter(self._chunks)
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
         if data:
             self._chunks.append(data)
             self.size += len(data)
+            if type(data) is memoryview:
+                self._has_views = True
 
-    def front(self) -> list[bytes]:
+    def own(self) -> None:
+        """Copy what is a view of somebody else's buffer."""
+        if self._has_views:
+            self._has_views = False
+            self._chunks = deque(map(bytes, self._chunks))
+
+    def front(self) -> list[bytes | memoryview]:
         """The first chunks, for a gathered write; `discard` what was written."""
         return list(islice(self._chunks, GATHER))
 
@@ -58,7 +70,7 @@ class Backlog:
             self._chunks.clear()
             self.size = 0
             return data
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         missing = limit
         while missing:
             first = self._chunks[0]
@@ -78,6 +90,30 @@ class Backlog:
             return 0
         self.discard(surplus)
         return surplus
+
+
+class Recent:
+    """The last bytes of a stream: `limit` of them once so many have passed, and never more than twice."""
+
+    __slots__ = ("_chunks", "_limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._limit = limit
+        self.size = 0
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end."""
+        limit = self._limit
+        if len(data) >= limit:
+            data = data[len(data) - limit :]
+            self._chunks.clear()
+            self.size = 0
+        self._chunks.append(bytes(data))
+        self.size += len(data)
+        if self.size > 2 * limit:
+            while self.size - len(self._chunks[0]) >= limit:
+                self.size -= len(self._chunks.popleft())
 
     def tail(self, count: int) -> bytes:
         """A copy of the last `count` bytes, or of all there are."""

@@ -124,7 +124,7 @@ def _what(packet: Packet) -> str:
         return _answer(data)
     match decode_one(data):
         case Write(channel, payload, acked):
-            return f"write{'' if acked else ' unacked'} {channel} {_shown(payload)}"
+            return f"write{'' if acked else ' unacked'} {channel} {_shown(bytes(payload))}"
         case Read(channel, limit):
             return f"read {channel} up to {limit}"
         case Select(base, nibbles):

@@ -1,34 +1,27 @@
 """What a channel is joined to: the trio side of one channel, and the clients that attach to it.
 
-A `Port` stands beside each channel of the mux. At most one client holds its writing end; it is told when
-there is output (`push`) and asked for input (`pull`). Two kinds of holder exist: `DescriptorClient` for
-everything with a file descriptor, and `ChannelStream`, a plain trio stream for code in the same process.
-Observers see output only.
+A `Port` stands beside each channel of the mux. At most one client holds its writing end. Two kinds of holder
+exist: `DescriptorClient` for everything with a file descriptor, and `ChannelStream`, a plain trio stream for
+code in the same process. Observers see output only.
 
-Output is tried at once, in the task that serves the line; only what the client does not take is left to the
-client's own task. Input is read by the client's task as it comes, up to a limit, and by `pull` when the
-victim asks first. So neither a slow nor an absent client costs another channel anything.
+Output is tried at once, in the task that serves the line (`deliver` for acknowledged bytes, `push` for what
+has gathered in the backlog); only what the client does not take is left to the client's own task. Input is
+brought in by the server's `Lookout` as it comes, up to a limit, and always before the victim is heard. So
+neither a slow nor an absent client costs another channel anything.
 """
 
 import logging
-import select
+import os
 from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
 from thinwire import descriptors
+from thinwire.lookout import Lookout
 from thinwire.mux import Channel, Mux, Observer
 
 log = logging.getLogger("thinwire")
-
-
-NAP = 0.005
-"""Seconds for which a client's task leaves the reading to a victim that has just asked."""
-
-
-def _pull_nothing() -> None:
-    """Nobody is there to bring anything."""
 
 
 class ChannelBusy(Exception):
@@ -41,13 +34,13 @@ class Holder(Protocol):
     name: str
 
     def push(self) -> None:
-        """There is output."""
+        """There is output in the backlog."""
 
-    def pull(self) -> None:
-        """The victim asks for input: bring what is there without waiting."""
+    def deliver(self, data: bytes | memoryview) -> int:
+        """Take bytes at once, with none before them in the backlog; returns how many were taken."""
 
-    def want(self) -> None:
-        """The victim waits for input: bring it as soon as there is some."""
+    def resume(self) -> None:
+        """The victim has read: there is room for more input."""
 
     def evict(self) -> None:
         """Somebody else takes the channel over."""
@@ -56,9 +49,10 @@ class Holder(Protocol):
 class Port:
     """The trio side of one channel."""
 
-    def __init__(self, mux: Mux, number: int, send: Callable[[bytes], None]) -> None:
+    def __init__(self, mux: Mux, number: int, send: Callable[[bytes], None], lookout: Lookout) -> None:
         self.number = number
         self.mux = mux
+        self.lookout = lookout
         self.channel: Channel = mux.channels[number]
         self.holder: Holder | None = None
         self.places: list[str] = []
@@ -96,7 +90,7 @@ class Port:
 
     def attach(self, holder: Holder, *, take: bool = False) -> None:
         """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one."""
-        self.channel.pull()  # the holder may have left without our knowing yet
+        self.lookout.look_at_clients()  # the holder may have left without our knowing yet
         if self.holder is not None:
             if not take:
                 raise ChannelBusy(f"channel {self.number} is held by {self.holder.name}")
@@ -105,7 +99,7 @@ class Port:
         self.holder = holder
         self.free = trio.Event()
         self.clients += 1
-        self.channel.pull = holder.pull
+        self.channel.deliver = holder.deliver
         self.mux.attach(self.number)
         if self.replays and self.clients > 1:
             self.mux.replay(self.number)
@@ -117,7 +111,6 @@ class Port:
         if self.holder is not holder:
             return
         self.holder = None
-        self.channel.pull = _pull_nothing
         self.free.set()
         log.info("channel %d: %s has left", self.number, holder.name)
         self._send(self.mux.detach(self.number))
@@ -128,15 +121,12 @@ class Port:
         """The channel has new output."""
         if self.holder is not None:
             self.holder.push()
+        self.channel.outgoing.own()
         if self._observers_wait:
             self._observers_wait = False
             self._observed.set()
             self._observed = trio.Event()
-
-    def want(self) -> None:
-        """The victim waits for input."""
-        if self.holder is not None:
-            self.holder.want()
+            self.lookout.hurry = True
 
     def typed(self, data: bytes) -> None:
         """The client, or an injection, sends bytes to the victim."""
@@ -153,6 +143,8 @@ class Port:
 
     def relieved(self) -> None:
         """The victim has read: there is room for input again."""
+        if self.holder is not None:
+            self.holder.resume()
         self._room.set()
         self._room = trio.Event()
 
@@ -178,11 +170,6 @@ class DescriptorClient:
         self._port = port
         self._source = source
         self._sink = sink
-        self._poll = select.poll()
-        if source >= 0:
-            self._poll.register(source, select.POLLIN)
-        self._was_pulled = False
-        self._wanted = trio.Event()
         self._is_blocked = False
         self._blocked = trio.Event()
         self._scope = trio.CancelScope()
@@ -193,15 +180,15 @@ class DescriptorClient:
         """
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    if self._sink >= 0:
-                        nursery.start_soon(self._write_rest)
-                    if self._source >= 0:
-                        await self._read()
-                        if not self._outlives_input:
-                            nursery.cancel_scope.cancel()
+                self.resume()
+                while True:
+                    await self._blocked.wait()
+                    await trio.lowlevel.wait_writable(self._sink)
+                    self._blocked = trio.Event()
+                    self._is_blocked = False
+                    self.push()
         finally:
-            self._port.release(self)
+            self._leave()
             descriptors.close(*(d for d in (self._source, self._sink) if d >= 0))
 
     def push(self) -> None:
@@ -214,63 +201,65 @@ class DescriptorClient:
             count = descriptors.write_now(self._sink, outgoing.front())
             if count > 0:
                 self._port.taken(count)
-            elif count == 0:
-                self._is_blocked = True
-                self._blocked.set()
             else:
-                self._leave()
+                self._stop_writing(count)
 
-    def pull(self) -> None:
+    def deliver(self, data: bytes | memoryview) -> int:
         """See Holder."""
-        self._was_pulled = True
-        if self._source < 0 or self._port.is_full:
+        if self._is_blocked:
+            return 0
+        if self._sink < 0:
+            return len(data)
+        try:
+            return os.write(self._sink, data)
+        except BlockingIOError:
+            self._stop_writing(0)
+        except OSError:
+            self._stop_writing(-1)
+        return 0
+
+    def resume(self) -> None:
+        """See Holder."""
+        if self._source < 0 or self._port.holder is not self or self._port.is_full:
             return
-        if not self._poll.poll(0):  # a read that fails costs five times as much
-            return
-        data = descriptors.read_now(self._source)
-        if data:
-            self._port.typed(data)
-        elif data is not None and not self._outlives_input:
-            self._leave()
+        try:
+            self._port.lookout.watch(self._source, self._bring)
+        except PermissionError:  # a plain file is always readable
+            while not self._port.is_full and self._source >= 0 and self._bring():
+                pass
 
     def evict(self) -> None:
         """See Holder."""
-        self._scope.cancel()
+        self._leave()
+
+    def _bring(self) -> bool:
+        """Read what the client has sent; whether there may be more."""
+        data = descriptors.read_now(self._source)
+        if data:
+            self._port.typed(data)
+            if self._port.is_full:
+                self._port.lookout.ignore(self._source)
+            return True
+        if data is not None:
+            self._port.lookout.ignore(self._source)
+            if not self._outlives_input:
+                self._leave()
+        return False
+
+    def _stop_writing(self, count: int) -> None:
+        """A write took nothing (0) or failed (-1)."""
+        self._is_blocked = True
+        if count < 0:
+            self._leave()
+        else:
+            self._blocked.set()
 
     def _leave(self) -> None:
-        """The other side is gone: make room for the next at once; `run` cleans up."""
+        """Nothing more either way: make room for the next at once; `run` cleans up."""
         self._is_blocked = True
+        self._port.lookout.ignore(self._source)
         self._port.release(self)
         self._scope.cancel()
-
-    def want(self) -> None:
-        """See Holder."""
-        self._wanted.set()
-
-    async def _read(self) -> None:
-        while True:
-            if self._was_pulled:
-                # The victim polls faster than we nap and takes the input itself; a wake-up for each byte
-                # would cost more than everything else.
-                self._was_pulled, self._wanted = False, trio.Event()
-                with trio.move_on_after(NAP):
-                    await self._wanted.wait()
-                continue
-            await trio.lowlevel.wait_readable(self._source)
-            data = descriptors.read_now(self._source)
-            if data == b"":
-                return
-            if data:
-                self._port.typed(data)
-                await self._port.wait_for_room()
-
-    async def _write_rest(self) -> None:
-        while True:
-            await self._blocked.wait()
-            await trio.lowlevel.wait_writable(self._sink)
-            self._blocked = trio.Event()
-            self._is_blocked = False
-            self.push()
 
 
 class ChannelStream(trio.abc.Stream):
@@ -286,12 +275,14 @@ class ChannelStream(trio.abc.Stream):
     def push(self) -> None:
         """See Holder."""
         self._wake.set()
+        self._port.lookout.hurry = True
 
-    def pull(self) -> None:
-        """See Holder: what was sent is in the mux already."""
+    def deliver(self, data: bytes | memoryview) -> int:
+        """See Holder: `receive_some` takes them."""
+        return 0
 
-    def want(self) -> None:
-        """See Holder: nothing is held back."""
+    def resume(self) -> None:
+        """See Holder: senders wait for the port's room themselves."""
 
     def evict(self) -> None:
         """See Holder: the stream ends for its user."""

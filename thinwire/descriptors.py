@@ -30,7 +30,7 @@ def read_now(descriptor: int, limit: int = CHUNK) -> bytes | None:
         return b""
 
 
-def write_now(descriptor: int, chunks: list[bytes]) -> int:
+def write_now(descriptor: int, chunks: list[bytes | memoryview] | list[bytes]) -> int:
     """How many bytes went out without waiting; -1 if the other side is gone."""
     try:
         return os.writev(descriptor, chunks)

@@ -6,7 +6,7 @@ does not go out at once for `run`. `DescriptorLine` tries a file descriptor firs
 how each kind is opened, and opened again after a loss, in `sources`.
 """
 
-import select
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +16,7 @@ import trio
 
 from thinwire import descriptors
 from thinwire.backlog import Backlog
+from thinwire.lookout import Lookout
 
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
@@ -58,6 +59,9 @@ class Line(Protocol):
     spin: float
     """Seconds to look for more before sleeping, after something came; 0 sleeps at once."""
 
+    def join(self, lookout: Lookout) -> None:
+        """Look out for the clients as well before each read; to be called before anything is received."""
+
     async def receive(self, silence: Silence) -> bytes | None:
         """The next bytes; b"" when the line is lost; None after `silence()` seconds without any.
 
@@ -95,20 +99,26 @@ class DescriptorLine:
         self._sink = sink
         self._work = trio.Event()
         self._idle = trio.Event()
-        self._poll = select.poll()
-        self._poll.register(source, select.POLLIN)
         self.spin = 0.0
-        self._is_hot = False
+        self._is_hot = False  # something was sent since the last wait, so more may come soon
+
+    def join(self, lookout: Lookout) -> None:
+        """See Line."""
+        self._lookout = lookout
+        lookout.watch_line(self._source)
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
+        lookout = self._lookout
         while True:
-            if self._poll.poll(0) or (self.spin and self._spin()):
-                data = descriptors.read_now(self._source)  # without the poll, EAGAIN costs five times as much
-                if data is not None:
-                    self._is_hot = True
-                    return data
-            self._is_hot = False
+            if lookout.look() or (self._is_hot and not lookout.hurry and self._look_longer()):
+                try:
+                    return os.read(self._source, descriptors.CHUNK)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    return b""
+            self._is_hot = lookout.hurry = False
             limit = silence()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)
@@ -118,22 +128,28 @@ class DescriptorLine:
             if scope.cancelled_caught:
                 return None
 
-    def _spin(self) -> bool:
-        """Look for more until there is some or the time is up, if anything came since the last sleep."""
-        if not self._is_hot:
-            return False
-        end = time.perf_counter() + self.spin
-        while time.perf_counter() < end:
-            if self._poll.poll(0):
-                return True
-        return False
+    def _look_longer(self) -> bool:
+        """Whether the victim goes on at once; awake for as long as `spin`, then asleep."""
+        self._is_hot = False
+        if self.spin:
+            end = time.perf_counter() + self.spin
+            while time.perf_counter() < end:
+                if self._lookout.look():
+                    return True
+        return self._lookout.linger()
 
     def push(self, data: bytes) -> None:
         """See Line."""
         if not self.unsent.size:
-            count = descriptors.write_now(self._sink, [data])
-            if count < 0 or count == len(data):
-                return  # gone, one way or the other; the reader finds out why
+            self._is_hot = True
+            try:
+                count = os.write(self._sink, data)
+            except BlockingIOError:
+                count = 0
+            except OSError:
+                return  # the reader finds out why
+            if count == len(data):
+                return
             data = data[count:]
         self._keep(data)
 
@@ -191,14 +207,20 @@ class StreamLine:
         self._work = trio.Event()
         self._idle = trio.Event()
 
+    def join(self, lookout: Lookout) -> None:
+        """See Line."""
+        self._lookout = lookout
+
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         limit = silence()
         with trio.move_on_after(float("inf") if limit is None else limit):
             try:
-                return bytes(await self._stream.receive_some())
+                data = bytes(await self._stream.receive_some())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return b""
+                data = b""
+            self._lookout.look_at_clients()
+            return data
         return None
 
     def push(self, data: bytes) -> None:

@@ -133,6 +133,7 @@ class SerialLine(DescriptorLine):
                     self._set_rts(False)
                 early, self._early = self._early, b""
                 return early
+            self._lookout.look_at_clients()
             data = descriptors.read_now(self._descriptor)
             if data is None:
                 self._set_rts(True)

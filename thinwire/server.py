@@ -24,6 +24,7 @@ from thinwire.capture import Recorder
 from thinwire.channels import ChannelBusy, ChannelStream, ObserverStream, Port
 from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
 from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
+from thinwire.lookout import Lookout
 from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Passage, Restarted, Rules
 from thinwire.serial_line import Manners
 from thinwire.sources import StreamFactory, open_source
@@ -88,6 +89,7 @@ class Server:
 
     options: Options
     mux: Mux
+    lookout: Lookout
     ports: dict[int, Port] = field(default_factory=dict)
     place: str = ""
     """Where the line is, for people."""
@@ -162,6 +164,7 @@ class Server:
             line = await open_line()
             log.info("the line is open: %s", self.place)
             self._line = line
+            line.join(self.lookout)
             line.spin = SPIN if self.options.low_latency else 0.0
             self.line_lives += 1
             try:
@@ -174,6 +177,7 @@ class Server:
             finally:
                 self._line = None
                 self.is_line_open = False
+                self.lookout.ignore_line()
                 line.close()
             self.mux.line_closed()
             self._offer_output()
@@ -185,29 +189,27 @@ class Server:
         mux, receive, now = self.mux, line.receive, time.perf_counter
         deadline = now() + SLICE
         while True:
-            try:
-                data = await receive(mux.next_silence)
-            except LineReset as reset:
-                self._start_anew(reset)
-                continue
-            if data:
-                reply = mux.receive(data)
-            elif data is None:
-                reply = mux.silence(mux.next_silence() or 0.0)
+            if mux.is_behind:
+                reply = mux.receive_batch(b"")
             else:
-                return
+                try:
+                    data = await receive(mux.next_silence)
+                except LineReset as reset:
+                    self._start_anew(reset)
+                    continue
+                if data:
+                    reply = mux.receive_batch(data)
+                elif data is None:
+                    reply = mux.silence(mux.next_silence() or 0.0)
+                else:
+                    return
             if mux.changed:
                 self._offer_output()
             if reply:
                 line.push(reply)
-            if mux.wanted:
-                for number in mux.wanted:
-                    self.ports[number].want()
-                mux.wanted.clear()
             if mux.relieved:
-                for number in mux.relieved:
-                    self.ports[number].relieved()
-                mux.relieved.clear()
+                while mux.relieved:
+                    self.ports[mux.relieved.pop()].relieved()
             if mux.actions:
                 await self._act(line)
                 if self.ended.is_set() and self.options.end_on_exit:
@@ -280,11 +282,12 @@ async def serve(
     Raises LineError or ServeError when something cannot be opened.
     """
     mux = Mux(channels, options.rules)
-    server = Server(options, mux)
+    server = Server(options, mux, Lookout())
     for number in channels:
-        server.ports[number] = Port(mux, number, server.send)
+        server.ports[number] = Port(mux, number, server.send, server.lookout)
         server.ports[number].replays = options.replay and number == CONSOLE
     with ExitStack() as files:
+        files.callback(server.lookout.close)
         if options.capture:
             mux.record(_open_recorder(options.capture, files))
         await _serve(server, line, channels, openers or {}, task_status)
@@ -307,6 +310,7 @@ async def _serve(
     options = server.options
     async with open_source(line, options.manners) as source, trio.open_nursery() as nursery:
         server.place = source.place
+        nursery.start_soon(server.lookout.attend)
         for number, spec in channels.items():
             place = await _join(server, number, spec, openers, nursery)
             server.ports[number].places.append(place)

@@ -13,6 +13,7 @@ import trio
 from thinwire import control
 from thinwire.endpoints import Control, Endpoint
 from thinwire.line import Line
+from thinwire.lookout import Lookout
 from thinwire.sources import StreamFactory, open_source
 
 
@@ -21,6 +22,8 @@ class LineStream(trio.abc.Stream):
 
     def __init__(self, line: Line, nursery: trio.Nursery) -> None:
         self._line: Line | None = line
+        self._lookout = Lookout()
+        line.join(self._lookout)
         self._scope = trio.CancelScope()
         nursery.start_soon(self._run, line)
 
@@ -50,6 +53,7 @@ class LineStream(trio.abc.Stream):
         if self._line is not None:
             line, self._line = self._line, None
             self._scope.cancel()
+            self._lookout.close()
             line.close()
         await trio.lowlevel.checkpoint()
 

@@ -115,10 +115,10 @@ def test_garbage_splits_alike_and_loses_nothing(data: bytes, cuts: list[int]) ->
     whole, pieces = Decoder(), Decoder()
     expected = whole.feed(data)
     assert merged(feed_in_pieces(pieces, data, cuts)) == merged(expected)
-    assert whole.unfinished == pieces.unfinished
+    assert whole.tail == pieces.tail
     again = b"".join(e.data if isinstance(e, Stray) else encode(e) for e in Decoder(merge=False).feed(data))
     dump_channel = sum(isinstance(e, Dump) for e in expected)  # the one byte that is not kept
-    assert len(again) + whole.unfinished == len(data) and (dump_channel or data.startswith(again))
+    assert len(again) + len(whole.tail) == len(data) and (dump_channel or data.startswith(again))
 
 
 @pytest.mark.parametrize(
@@ -200,4 +200,4 @@ def test_lapses_never_break_the_decoder(pieces: list[bytes], lapses: list[bool])
             total += len(event.data) if isinstance(event, Stray) else len(encode(event))
         if place < len(lapses) and lapses[place]:
             decoder.lapse()
-    assert total + decoder.unfinished == sum(map(len, pieces))
+    assert total + len(decoder.tail) == sum(map(len, pieces))

@@ -61,18 +61,26 @@ def test_select_and_read_give_what_was_typed() -> None:
     assert mux.receive(encode(Select(0)) + encode(Select(88))) == b"!  $ \0\0\0\0" + b"!  $x\0\0\0\0"
 
 
-def test_the_victim_asks_the_client_before_it_hears_that_there_is_nothing() -> None:
-    asked = []
+def test_acknowledged_bytes_are_offered_to_the_client_at_once_and_the_rest_queued() -> None:
+    offered = []
 
-    def pull() -> None:
-        asked.append(1)
-        assert mux.typed(1, b"late") == b""
+    def deliver(data: bytes | memoryview) -> int:
+        offered.append(bytes(data))
+        return min(len(data), 3)
 
     mux = framed(0, 1)
-    mux.channels[1].pull = pull
-    assert mux.receive(encode(Select(0))) == b"!  $ \0\0\0\x02"
-    assert mux.receive(encode(Read(1, 100))) == b"1  $!late"
-    assert asked == [1]
+    mux.attach(1)
+    mux.channels[1].deliver = deliver
+    assert mux.receive(encode(Write(1, b"abc", True))) == b"A  #!"
+    assert mux.receive(encode(Write(1, b"defgh", True))) == b"A  %!"
+    assert mux.receive(encode(Write(1, b"ij", True))) == b'A  "!'
+    assert offered == [b"abc", b"defgh"]
+    assert output(mux, 1) == b"ghij"
+    assert mux.channels[1].sent == 6
+    mux.detach(1)
+    mux.taken(1, 4)
+    assert mux.receive(encode(Write(1, b"kl", True))) == b'A  "!'
+    assert output(mux, 1) == b"kl"
 
 
 def test_only_the_read_without_data_is_held() -> None:
