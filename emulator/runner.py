@@ -115,8 +115,6 @@ class MachineRunner:
         self.pace = pace
         #: The exit that parked the machine; None while it runs.
         self.parked: Exit | None = Exit(ExitKind.BUDGET) if halted else None
-        #: Asked when a breakpoint is reached: False lets the guest go on as if it was not there.
-        self.is_wanted: Callable[[], bool] = lambda: True
         #: Told of every input, in order.
         self.journal: Callable[[Input], None] = lambda _: None
         self._lock = trio.Lock()
@@ -126,8 +124,6 @@ class MachineRunner:
         self._lines: list[_Line] = []
         self._halting = False
         self._steps: _Steps | None = None
-        # The breakpoint at pc was not wanted: its condition is false.
-        self._passes_breakpoint = False
         self._input_came = False
         self._budget = SMALLEST_SLICE
         self._in_worker = False
@@ -173,9 +169,6 @@ class MachineRunner:
                 self._park(exit_)
             case ExitKind.BUDGET | ExitKind.STOP_REQUEST | ExitKind.IDLE:
                 self._open_exit = exit_
-            case ExitKind.BREAKPOINT if not self.is_wanted():
-                self._passes_breakpoint = True
-                self._open_exit = exit_
             case _:
                 self._park(exit_)
 
@@ -197,8 +190,7 @@ class MachineRunner:
             exit_ = machine.serve_interrupt()
             if exit_.kind is not ExitKind.BUDGET:
                 return exit_
-            passes, self._passes_breakpoint = self._passes_breakpoint, False
-            exit_ = machine.step(resume=passes)
+            exit_ = machine.step(resume=False)
             if exit_.kind is not ExitKind.BUDGET:
                 return exit_
             if steps.count_down(machine.state.pc):
@@ -207,10 +199,9 @@ class MachineRunner:
 
     def _run_slice(self) -> Exit:
         machine = self.machine
-        passes, self._passes_breakpoint = self._passes_breakpoint, False
         self._input_came = False
         inline = min(max(INLINE, self._budget // 16), LARGEST_INLINE)
-        exit_ = machine.run(inline, resume=passes)
+        exit_ = machine.run(inline)
         for _ in range(EVENTS_AT_A_TIME):
             if exit_.kind is not ExitKind.IDLE or not self._passes_idle_time_at_once(exit_):
                 break

@@ -102,7 +102,7 @@ class ReferenceEngine:
                 if steps is None:
                     steps = self._code_page(pc, is64)
                 while icount < last and pc >> 12 == page:
-                    if pc in breakpoints and not is_first:
+                    if pc in breakpoints and not is_first and self._processor.is_wanted():
                         raise Leave(ExitKind.BREAKPOINT, retry=True)
                     step = steps[(pc & 0xFFF) >> 2]
                     if step is None:
