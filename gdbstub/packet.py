@@ -9,7 +9,7 @@ Rules it holds:
 - A body on the wire may contain neither `$` nor `#`; a `$` inside an unfinished packet means the rest of the
   old one was lost and a new one begins (gdb reads it so too).
 - `}` escapes: the next byte is taken exclusive-or 0x20.  `*` repeats the byte before it.  Repeats are undone
-  first, escapes second, since gdb does it in that order.  Only replies may use repeats; `frame` never does.
+  first, escapes second, since gdb does it in that order.  Only replies may use repeats: `frame_reply` does.
 - A packet longer than `limit`, a wrong checksum, a repeat of nothing, an escape of nothing: one `Damaged`
   event.
 - Everything that is no packet is `Noise`: a serial line carries console text between packets.
@@ -32,6 +32,14 @@ ACK = b"+"
 NAK = b"-"
 INTERRUPT = b"\x03"
 
+# A reply of at least so many bytes may use repeats.
+SHORTEST_WITH_REPEATS = 4096
+
+# The longest repeat there is: a zero and 97 more, 126 being the last printable byte and 29 less what counts.
+_ZEROS = b"0" * 98
+_REPEATED_ZERO = b"0*~"
+
+_SPECIALS = (b"#", b"$", b"}", b"*")
 _SPECIAL = re.compile(rb"[#$}*]")
 _START = re.compile(rb"[$%+\-\x03]")
 
@@ -91,8 +99,21 @@ def frame(body: bytes) -> bytes:
     `*` is escaped as well: unescaped in a reply it would be taken for a repeat.
     """
     # Four looks for one byte each are a tenth of one look for any of them, and most replies are digits.
-    if b"#" in body or b"$" in body or b"}" in body or b"*" in body:
+    if any(byte in body for byte in _SPECIALS):
         body = _SPECIAL.sub(lambda found: b"}" + bytes((found[0][0] ^ 0x20,)), body)
+    return b"$%b#%02x" % (body, checksum(body))
+
+
+def frame_reply(body: bytes) -> bytes:
+    """Return a reply as a packet.
+
+    Memory is full of zeros, and gdb, which looks at a packet byte by byte, reads them four times as fast when
+    they are sent as repeats.  Short replies are sent as they are: there it gains nothing, and a client that
+    somebody has made in an afternoon does not know repeats.
+    """
+    if len(body) < SHORTEST_WITH_REPEATS or _ZEROS not in body or any(byte in body for byte in _SPECIALS):
+        return frame(body)
+    body = body.replace(_ZEROS, _REPEATED_ZERO)
     return b"$%b#%02x" % (body, checksum(body))
 
 

@@ -112,7 +112,7 @@ class Session:
 
     def reply(self, body: bytes) -> None:
         """Answer the request served last."""
-        self._last_reply = packet.frame(body)
+        self._last_reply = packet.frame_reply(body)
         self._outgoing.append(self._last_reply)
 
     def run(self) -> None:

@@ -6,7 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdbstub.packet import Ack, Damaged, Decoder, Event, Interrupt, Nak, Noise, Notification, Packet, frame
+from gdbstub.packet import (
+    SHORTEST_WITH_REPEATS,
+    Ack,
+    Damaged,
+    Decoder,
+    Event,
+    Interrupt,
+    Nak,
+    Noise,
+    Notification,
+    Packet,
+    checksum,
+    frame,
+    frame_reply,
+)
 
 SMALL = 64
 
@@ -90,3 +104,22 @@ def test_repeats_are_undone_before_escapes() -> None:
     body = b"}C* "
     raw = b"$%b#%02x" % (body, sum(body) & 0xFF)
     assert Decoder().feed(raw) == [Packet(b"cCCC")]
+
+
+@given(st.integers(0, 30), st.lists(st.integers(0, 400), max_size=6))
+def test_a_reply_survives_with_its_repeats(head: int, runs: list[int]) -> None:
+    body = b"7" * head + b"".join(b"0" * run + b"a" for run in runs) + b"5" * SHORTEST_WITH_REPEATS
+    framed = frame_reply(body)
+    assert Decoder().feed(framed) == [Packet(body)]
+    assert (len(framed) < len(body)) == any(run >= 98 for run in runs)
+
+
+def test_a_short_reply_and_one_that_needs_escapes_have_no_repeats() -> None:
+    for body in (b"0" * 1000, b"b*" + b"0" * SHORTEST_WITH_REPEATS):
+        assert frame_reply(body) == frame(body)
+        assert Decoder().feed(frame_reply(body)) == [Packet(body)]
+
+
+@given(st.binary(max_size=2000))
+def test_the_checksum_is_the_sum(body: bytes) -> None:
+    assert checksum(body) == sum(body) & 0xFF
