@@ -2,8 +2,8 @@
 
 Synchronous and without a clock of its own.  `run(budget)` runs for exactly `budget` instructions' time unless
 something ends it earlier, and everything that happens between two instructions happens here: asynchronous
-interrupts (external before decrementer, both only with MSR[EE]), the trace interrupt of MSR[SE] and
-MSR[BE], and the debugger's breakpoints.
+interrupts (external, decrementer, performance monitor, in that order and only with MSR[EE]), the trace
+interrupt of MSR[SE] and MSR[BE], and the debugger's breakpoints.
 
 Guest time is counted in instructions (cpu/timers).  A guest with nothing to do ends the run as IDLE; whoever
 drives the machine then decides how much of `idle_limit` passes by `sleep`: `run_until` passes all of it at
@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from emulator.boot import SERIAL_PORT, Program, enter
 from emulator.config import MachineConfig, MachineKind
+from emulator.cpu import performance
 from emulator.cpu.exits import Exit, ExitKind
 from emulator.cpu.interrupts import Interrupt, Vector, deliver
 from emulator.cpu.mmu import Access, Mmu, Watch
@@ -145,6 +146,7 @@ class Machine:
             limit = min(end - elapsed(), SLICE)
             if limit <= 0:  # the interrupt was all there was time for
                 continue
+            limit = min(limit, performance.next_event(state))
             if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
@@ -171,10 +173,11 @@ class Machine:
     def idle_limit(self, exit_: Exit) -> int | None:
         """Return how much time the guest may sleep after an IDLE exit; None: until there is input."""
         limits = [exit_.detail] if exit_.detail else []
+        performance.settle(self.state)
         if self.state.msr & MSR_EE:
-            if self.external_interrupt:
+            if self.external_interrupt or performance.is_alert(self.state):
                 return 0
-            limits.append(self.timers.next_event())
+            limits += [self.timers.next_event(), performance.next_event(self.state)]
         return min(limits, default=None)
 
     def is_hung(self) -> bool:
@@ -250,12 +253,15 @@ class Machine:
 
     def _take_interrupt(self) -> bool:
         """Deliver the asynchronous interrupt of the highest priority, if MSR[EE] lets one in; say if so."""
+        performance.settle(self.state)
         if not self.state.msr & MSR_EE:
             return False
         if self.external_interrupt:
             deliver(self.state, Interrupt(Vector.EXTERNAL))
         elif self.timers.is_decrementer_pending():
             deliver(self.state, Interrupt(Vector.DECREMENTER))
+        elif performance.is_alert(self.state):
+            deliver(self.state, Interrupt(Vector.PERFORMANCE_MONITOR))
         else:
             return False
         return True

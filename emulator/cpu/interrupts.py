@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from emulator.cpu import performance
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.state import (
     MSR_HV,
@@ -101,6 +102,7 @@ def deliver(state: CpuState, interrupt: Interrupt) -> None:
 
     Raises Leave (CHECKSTOP, the vector as detail) for a machine check with MSR[ME] off; nothing is changed.
     """
+    performance.settle(state)
     msr = state.msr
     kept = _MSR_KEPT
     if interrupt.vector is Vector.MACHINE_CHECK:

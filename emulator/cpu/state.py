@@ -69,6 +69,8 @@ LAYOUT: tuple[tuple[str, int], ...] = (
     ("dec_zero", 1),
     # MSR bits that every interrupt sets (cpu/interrupts): HV, unless the machine is a partition.
     ("interrupt_msr", 1),
+    # What `icount` and the time were when the performance counters were last brought up to date.
+    ("pmc_settled", 2),
     # Words only a native engine uses: its budget, exit reason, fault address, callback pointers, and so on.
     ("engine", 64),
 )

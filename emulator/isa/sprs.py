@@ -8,9 +8,10 @@ instruction in problem state; in privileged state the 970 does nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from emulator.cpu import performance
 from emulator.cpu.interrupts import illegal, privileged
 from emulator.cpu.state import INDEX, MASK64, MSR_PR
 
@@ -61,6 +62,30 @@ def _flushing(word: str) -> Callable[[Processor, int], None]:
     return write
 
 
+_PERFORMANCE = {
+    performance.MMCRA: "MMCRA",
+    **{number: f"PMC{n}" for n, number in enumerate(performance.COUNTERS, 1)},
+    performance.MMCR0: "MMCR0",
+    performance.SIAR: "SIAR",
+    performance.SDAR: "SDAR",
+    performance.MMCR1: "MMCR1",
+}
+
+
+def _performance(name: str, number: int) -> Spr:
+    """Return the row of a register of the performance monitor (cpu/performance)."""
+    word = INDEX["pmc"] + number - performance.FIRST_NUMBER
+    if number in (performance.MMCRA, performance.SIAR, performance.SDAR):
+        return Spr(name, word)
+    return Spr(
+        name,
+        word,
+        read=lambda p: performance.read(p.state, number),
+        write=lambda p, value: performance.write(p.state, number, value),
+        mask=MASK64 if number == performance.MMCR1 else _LOW32,
+    )
+
+
 def _rows() -> dict[int, Spr]:
     table = {
         1: Spr("XER", read=lambda p: p.state.xer, write=_write_xer),
@@ -92,9 +117,10 @@ def _rows() -> dict[int, Spr]:
     table |= {272 + n: _word(f"SPRG{n}", "sprg", n) for n in range(4)}
     table |= {304 + n: _word(f"HSPRG{n}", "hsprg", n) for n in range(2)}
     table |= {528 + n: _word(f"BAT{n}", "bats", n) for n in range(16)}
-    # Performance monitor: read by users at 770..782, by the kernel 16 higher, where it is written too.
-    table |= {768 + n: Spr(f"PERF{n}", INDEX["pmc"] + n, is_read_only=True) for n in range(2, 15)}
-    table |= {784 + n: _word(f"PERF{n}", "pmc", n) for n in range(2, 15)}
+    for number, name in _PERFORMANCE.items():
+        table[number] = _performance(name, number)
+        # Users read it at another number.
+        table[number - 16] = replace(table[number], is_read_only=True, write=None)
     hids = {1008: ("HID0", 0), 1009: ("HID1", 1), 1012: ("HID4", 4), 1014: ("HID5", 5), 1017: ("HID6", 6)}
     table |= {number: _word(name, "hid", at) for number, (name, at) in hids.items()}
     # SCOM and trigger registers: kept, without effect.

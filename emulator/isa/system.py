@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulator.cpu import performance
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import PROGRAM_FP_ENABLED, PROGRAM_NEXT, Interrupt, Vector, illegal
 from emulator.cpu.state import (
@@ -47,7 +48,9 @@ _BY_FUNCTION = 2
 #: Writing these changes when interrupts come or what addresses mean.
 _BY_FUNCTION_ENDING_RUN = 3
 
-_ENDS_RUN = frozenset({22, 25, 280, 284, 285, 1013, 1015})
+_ENDS_RUN = frozenset(
+    {22, 25, 280, 284, 285, 1013, 1015, *performance.COUNTERS, performance.MMCR0, performance.MMCR1}
+)
 
 
 def _access(spr: int, *, writing: bool) -> dict[str, int]:
@@ -116,6 +119,7 @@ def _set_msr(processor: Processor, value: int) -> None:
     if value & MSR_PR:
         value |= MSR_EE | MSR_IR | MSR_DR
     state = processor.state
+    performance.settle(state)
     state.msr = value & MSR_BITS | state.msr & MSR_IDENTITY
 
 
