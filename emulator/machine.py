@@ -323,13 +323,24 @@ class Machine:
         self.mmu.flush()
         self.engine.flush_translations()
 
+    def _probe(self, ea: int) -> int | None:
+        """Return the real address that a debugger means by `ea`; None: nothing.
+
+        Where nothing is mapped, the addresses a program was loaded at are real ones: a debugger's `load` and
+        `compare-sections` go by the physical addresses of the ELF.
+        """
+        real = self.mmu.probe(ea)
+        if real is None and any(segment.address <= ea < segment.end for segment in self.program.segments):
+            return ea
+        return real
+
     def read_memory(self, ea: int, length: int) -> bytes:
         """Return up to `length` bytes at effective address `ea`, fewer where RAM or translation ends."""
         data = bytearray()
         while len(data) < length:
             at = ea + len(data)
             piece = min(length - len(data), PAGE_SIZE - at % PAGE_SIZE)
-            real = self.mmu.probe(at)
+            real = self._probe(at)
             if real is None:
                 break
             try:
@@ -344,7 +355,7 @@ class Machine:
         while done < len(data):
             at = ea + done
             piece = min(len(data) - done, PAGE_SIZE - at % PAGE_SIZE)
-            real = self.mmu.probe(at)
+            real = self._probe(at)
             if real is None:
                 break
             try:

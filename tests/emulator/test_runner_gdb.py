@@ -133,3 +133,18 @@ def test_detach_lets_the_guest_run_and_gdb_can_come_back() -> None:
     assert "Breakpoint 1, uart_open" in first
     assert running
     assert "uart_read" in second
+
+
+def test_load_and_compare_sections_use_the_addresses_the_kernel_was_loaded_at() -> None:
+    said = run_gdb(
+        "set var *(int *)&fib = 0",
+        "compare-sections",
+        "load",
+        "compare-sections",
+        "break fib",
+        "p *(char *)0x2fffff",
+    )
+    before, load, after = said.partition("Start address")
+    assert "MIS-MATCHED" in before and "matched" in after and "MIS-MATCHED" not in after, said
+    # Elsewhere a real address is nothing that the kernel could use either.
+    assert "Cannot access memory at address 0x2fffff" in after
