@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 from gdbstub.target import Inspection, TargetError
 
@@ -90,25 +90,28 @@ OPERANDS: dict[int, int] = {
 }
 
 
-def check(code: bytes) -> None:
-    """Raise AgentError if `code` has an unknown operation, is cut short, or jumps between operations."""
-    starts = set()
-    targets = set()
+def operations(code: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Return the place, number and operand of each operation, and where it ends.  Raises AgentError."""
     position = 0
     while position < len(code):
-        starts.add(position)
         operation = code[position]
         if operation not in OPERANDS:
             raise AgentError(f"operation {operation:#x} is not supported")
-        following = position + 1 + OPERANDS[operation]
+        end = position + 1 + OPERANDS[operation]
+        operand = int.from_bytes(code[position + 1 : end], "big")
         if operation == PRINTF:
-            following += int.from_bytes(code[position + 2 : position + 4], "big")
-        if operation in (IF_GOTO, GOTO):
-            targets.add(int.from_bytes(code[position + 1 : position + 3], "big"))
-        position = following
-    if position != len(code) or not starts:
+            end += operand & 0xFFFF
+        yield position, operation, operand, end
+        position = end
+    if position != len(code) or not code:
         raise AgentError("cut short")
-    if not targets <= starts:
+
+
+def check(code: bytes) -> None:
+    """Raise AgentError if `code` has an unknown operation, is cut short, or jumps between operations."""
+    found = list(operations(code))
+    starts = {position for position, _, _, _ in found}
+    if not {operand for _, operation, operand, _ in found if operation in (IF_GOTO, GOTO)} <= starts:
         raise AgentError("a jump into the middle of an operation")
 
 
@@ -134,7 +137,7 @@ def evaluate(code: bytes, look: Inspection, show: Callable[[str], None] = lambda
             elif operation in REFERENCES:
                 stack.append(int.from_bytes(look.memory(stack.pop(), REFERENCES[operation]), "big"))
             elif operation == EXTEND:
-                stack.append(_extend(stack.pop(), operand))
+                stack.append(extend(stack.pop(), operand))
             elif operation == END:
                 return stack[-1] if stack else 0
             elif operation == IF_GOTO:
@@ -155,7 +158,8 @@ def evaluate(code: bytes, look: Inspection, show: Callable[[str], None] = lambda
     raise AgentError("no end in sight")
 
 
-def _extend(value: int, bits: int) -> int:
+def extend(value: int, bits: int) -> int:
+    """Return the low `bits` of a value as a signed number, in 64 bits."""
     if not 0 < bits <= 64:
         return value
     value &= (1 << bits) - 1
@@ -230,26 +234,3 @@ def _string(addr: int, look: Inspection) -> str:
     while len(text) < MAX_TEXT and (byte := look.memory(addr + len(text), 1)) != b"\0":
         text += byte
     return text.decode("latin-1")
-
-
-def judge(
-    conditions: Sequence[bytes], commands: Sequence[bytes], show: Callable[[str], None]
-) -> Callable[[Inspection], bool]:
-    """Return what a target shall ask at a hit: does it stop the target?
-
-    It does if one of `conditions` is true or there are none, unless there are `commands`: those are run
-    instead.
-    """
-
-    def condition(look: Inspection) -> bool:
-        try:
-            if conditions and not any(evaluate(code, look) for code in conditions):
-                return False
-            for code in commands:
-                evaluate(code, look, show)
-        except AgentError as problem:
-            show(f"{problem}\n")
-            return True
-        return not commands
-
-    return condition

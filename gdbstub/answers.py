@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 from xml.sax.saxutils import quoteattr
 
-from gdbstub import agent, commands, replies
+from gdbstub import agent, commands, conditions, replies
 from gdbstub.session import PACKET_SIZE
 from gdbstub.syntax import ALL_THREADS, ANY_THREAD
 from gdbstub.target import (
@@ -297,7 +297,7 @@ async def _insert(attachment: Attachment, command: commands.InsertBreakpoint) ->
     if extras.conditions or extras.commands:
         for code in (*extras.conditions, *extras.commands):
             agent.check(code)
-        condition = agent.judge(extras.conditions, extras.commands, attachment.show)
+        condition = conditions.judge(extras.conditions, extras.commands, attachment.show)
     try:
         await attachment.target.insert(breakpoint, condition)
     except (MemoryFault, TargetLost, Unsupported):

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdbstub.agent import BINARY, MAX_STEPS, AgentError, check, evaluate, judge
+from gdbstub.agent import BINARY, MAX_STEPS, OPERANDS, AgentError, check, evaluate
+from gdbstub.conditions import compile_expression, judge
 from gdbstub.target import MemoryFault, TargetError
 
 M64 = (1 << 64) - 1
@@ -143,3 +144,61 @@ def test_one_true_condition_is_enough() -> None:
     yes, no = const(1) + b"\x27", const(0) + b"\x27"
     assert judge((no, yes), (), print)(Look()) is True
     assert judge((no, no), (), print)(Look()) is False
+
+
+def random_expression(draw: st.DrawFn) -> bytes:
+    """Return operations with jumps to the beginnings of operations, forwards more often than backwards."""
+    kinds = [*BINARY, 0x0E, 0x12, 0x16, 0x17, 0x19, 0x20, 0x21, 0x22, 0x22, 0x22, 0x25, 0x26, 0x26]
+    chosen = draw(st.lists(st.sampled_from([*kinds, 0x28, 0x29, 0x2A, 0x2B, 0x32, 0x33]), max_size=25))
+    chosen = [0x22, 0x26, 0x22, *chosen, 0x27]
+    starts = [0]
+    for operation in chosen:
+        starts.append(starts[-1] + 1 + OPERANDS[operation])
+    code = bytearray()
+    for index, operation in enumerate(chosen):
+        code.append(operation)
+        if operation in (0x20, 0x21):
+            low = 0 if draw(st.integers(0, 5)) == 0 else min(index + 1, len(chosen) - 1)
+            code += starts[draw(st.integers(low, len(chosen) - 1))].to_bytes(2, "big")
+        elif operation == 0x26:
+            code += draw(st.integers(0, 3)).to_bytes(2, "big")
+        else:
+            size = OPERANDS[operation]
+            limit = {0x32: 3, 0x16: 66, 0x2A: 66}.get(operation, (1 << 8 * size) - 1)
+            code += draw(st.integers(0, limit)).to_bytes(size, "big")
+    return bytes(code)
+
+
+@settings(max_examples=300)
+@given(st.composite(random_expression)(), u64, u64)
+def test_a_compiled_expression_does_what_the_interpreter_does(code: bytes, a: int, b: int) -> None:
+    check(code)
+    look = Look({0: a, 1: b, 2: 0, 3: 1}, {a: b"\x80\1\2\3", 0: b"\xff\xfe\xfd\xfc", 1: b"\0\0\0\0"})
+    function = compile_expression(code)
+    if function is None:
+        return
+    try:
+        wanted: int | str = evaluate(code, look)
+    except TargetError as problem:
+        wanted = str(problem)
+    try:
+        found: int | str = function(look)
+    except TargetError as problem:
+        found = str(problem)
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "registers"),
+    [
+        ("26000322011327", {3: 1}),  # n == 1, as gdb sends it
+        # r3 >= 5 && r4 == 256: the second half is gone round where the first is false
+        ("260003 2205 15 0e 20 000f 2200 21 0016 260004 230100 13 27", {3: 7, 4: 256}),
+    ],
+)
+def test_what_gdb_makes_of_a_condition_is_compiled(text: str, registers: dict[int, int]) -> None:
+    code = bytes.fromhex(text.replace(" ", ""))
+    check(code)
+    function = compile_expression(code)
+    assert function is not None
+    assert function(Look(registers)) == evaluate(code, Look(registers))
