@@ -101,6 +101,7 @@ class Mux(Switchboard):
         self._decoder = Decoder()
         self._handshake = Handshake()
         self._garbage = 0  # bytes since the last frame that are no text
+        self._is_text = False  # whether there were strays since the last frame
         self.phase = self._first_phase()
 
     def record(self, recorder: Callable[[Passage], None]) -> None:
@@ -222,6 +223,8 @@ class Mux(Switchboard):
         for place, event in enumerate(events):
             if self._record:
                 self._record_event(event)
+            if self._is_text and not isinstance(event, Stray):
+                self._end_text()
             match event:
                 case Write(number, data, acked):
                     self._write(number, data, acked)
@@ -246,6 +249,12 @@ class Mux(Switchboard):
             self._garbage = 0
         return b""
 
+    def _end_text(self) -> None:
+        """A frame comes: what looked like the beginning of a sentinel was text, and goes first."""
+        self._show(self._handshake.flush())
+        self._handshake = Handshake()
+        self._is_text = False
+
     def _record_event(self, event: Event) -> None:
         is_frame = not isinstance(event, Stray)
         self.recorded(
@@ -258,11 +267,14 @@ class Mux(Switchboard):
         if self._garbage >= MAX_GARBAGE:
             self._garbage = 0
             self.actions.append(Garbled())
-        found = self._handshake.feed(data)
-        self._show(found.text)
-        if found.rest is not None:
-            self._restart()
-            self._stray(found.rest)
+        self._is_text = True
+        rest: bytes | None = data
+        while rest is not None:
+            found = self._handshake.feed(rest)
+            self._show(found.text)
+            rest = found.rest
+            if rest is not None:
+                self._restart()
 
     def _lapse(self) -> None:
         """Silence inside a frame: either a sentinel has been swallowed by its payload, or the next header

@@ -35,6 +35,10 @@ at once.
 """
 GRACE = 0.02
 """Seconds that a flood to a channel without a client is held up, once, for one that is just connecting."""
+ABSENCE = 0.5
+"""Seconds that a read waits for the successor of a client that has left. Then it is answered with nothing,
+once, as the originals do at once; the reads that follow are held like any others.
+"""
 FOREVER = float("inf")
 
 
@@ -62,6 +66,8 @@ class Channel:
     deliver: Callable[[bytes | memoryview], int] = _take_nothing
     """Offers bytes to the client; returns how many it took. May find that it has left, and `detach` it."""
     attached: bool = False
+    left: bool = False
+    """Whether the last client has left and the victim has not been told, by an empty read."""
     stalled: bool = False
     incoming: Backlog = field(default_factory=Backlog)
     outgoing: Backlog = field(default_factory=Backlog)
@@ -123,6 +129,8 @@ class Switchboard:
             return None
         empty_reads, patience = self.rules.empty_reads, self.rules.patience
         waits = [empty_reads] if empty_reads is not None and self._reading else []
+        if any(self.channels[number].left for number in self._reading):
+            waits.append(ABSENCE)
         if self._withholding and patience < FOREVER:
             waits.append(patience)
         return min(waits, default=None)
@@ -130,11 +138,9 @@ class Switchboard:
     def silence(self, seconds: float) -> bytes:
         """The line has been silent for so long."""
         if self.rules.empty_reads is not None and seconds >= self.rules.empty_reads:
-            for number in sorted(self._reading):
-                held = self.channels[number].held_reads
-                self._replies += [read_reply(number, b"")] * len(held)
-                held.clear()
-            self._reading.clear()
+            self._answer_empty(sorted(self._reading))
+        if seconds >= ABSENCE:
+            self._answer_empty([number for number in sorted(self._reading) if self.channels[number].left])
         if seconds >= self.rules.patience:
             for number in sorted(self._withholding):
                 self._give_up(self.channels[number])
@@ -168,12 +174,12 @@ class Switchboard:
     def attach(self, number: int) -> None:
         """A client takes the channel's writing end."""
         channel = self.channels[number]
-        channel.attached, channel.stalled = True, False
+        channel.attached, channel.left, channel.stalled = True, False, False
 
     def detach(self, number: int) -> bytes:
         """The client left. What it did not take waits for its successor."""
         channel = self.channels[number]
-        channel.attached, channel.deliver = False, _take_nothing
+        channel.attached, channel.left, channel.deliver = False, True, _take_nothing
         if self.rules.patience < FOREVER and (channel.withheld_acks or channel.outgoing.size > self._limit):
             self._give_up(channel)
         return self._flush_replies()
@@ -269,6 +275,14 @@ class Switchboard:
         if was_full and incoming.size < self.rules.input_limit:
             self.relieved.add(channel.number)
         self._replies.append(read_reply(channel.number, data))
+
+    def _answer_empty(self, numbers: list[int]) -> None:
+        for number in numbers:
+            channel = self.channels[number]
+            self._replies += [read_reply(number, b"")] * len(channel.held_reads)
+            channel.held_reads.clear()
+            channel.left = False
+            self._reading.discard(number)
 
     def _select(self, base: int, nibbles: bool) -> None:
         mask = 0

@@ -363,3 +363,36 @@ def test_every_byte_is_delivered_queued_or_counted(
     channel = mux.channels[1]
     assert channel.sent + channel.outgoing.size + channel.dropped == observer.backlog.size + observer.dropped
     assert channel.outgoing.size <= 2 * 100 + 40
+
+
+def test_text_that_might_begin_a_sentinel_stays_before_the_frame_that_ends_it() -> None:
+    mux = framed(0)
+    assert mux.receive(b"\0" + encode(Write(0, b"]", True)) + b"*") == b"A  ! "
+    assert output(mux, 0) == b"\0]"
+    assert mux.receive(encode(Write(0, b".", False)) + b"*thinwire**\0") == b""
+    assert output(mux, 0) == b"\0]*.*thinwire**"
+    assert mux.restarts == 0
+
+
+def test_any_number_of_sentinels_in_one_piece_is_served() -> None:
+    mux = framed(0)
+    assert mux.receive(SENTINEL * 5000 + encode(Select(0))) == b"!  $ \0\0\0\0"
+    assert mux.restarts == 5000
+
+
+def test_a_read_on_a_channel_whose_client_left_is_answered_empty_once() -> None:
+    mux = framed(1)
+    mux.attach(1)
+    mux.detach(1)
+    assert mux.receive(encode(Read(1, 10))) == b""
+    assert mux.next_silence() == 0.5
+    assert mux.silence(0.5) == b"1   !"
+    assert mux.receive(encode(Read(1, 10))) == b""
+    assert mux.next_silence() is None
+    assert mux.typed(1, b"x") == b"1  !!x"
+    mux.attach(1)
+    mux.detach(1)
+    mux.receive(encode(Read(1, 10)))
+    mux.attach(1)
+    assert mux.next_silence() is None
+    assert mux.typed(1, b"x") == b"1  !!x"
