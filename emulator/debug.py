@@ -27,6 +27,7 @@ from gdbstub.ppc64 import ALTIVEC, spr_feature
 from gdbstub.ppc64 import describe as describe_ppc64
 from gdbstub.target import (
     SIGBUS,
+    SIGEMT,
     SIGFPE,
     SIGILL,
     SIGINT,
@@ -58,7 +59,8 @@ _STOP_OF_BREAKPOINT = {
 }
 _EXECUTION = (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE)
 
-#: What a caught exception is to gdb, whose users know signals; the others are SIGTRAP.
+#: What a caught exception is to gdb, whose users know signals; the others are SIGEMT, since gdb takes a
+#: SIGTRAP for the end of the step it came in.
 _SIGNAL_OF_EXCEPTION: dict[int, int] = {
     Vector.MACHINE_CHECK: SIGBUS,
     Vector.DATA_STORAGE: SIGSEGV,
@@ -179,7 +181,8 @@ class EmulatorTarget:
                 )
                 if kind is not None:
                     return StopReason(_STOP_OF_BREAKPOINT[kind], SIGTRAP, core=0)
-                return StopReason(signal=_SIGNAL_OF_EXCEPTION.get(at, SIGTRAP), core=0)
+                if at in self._catches.vectors:
+                    return StopReason(signal=_SIGNAL_OF_EXCEPTION.get(at, SIGEMT), core=0)
             case ExitKind.WATCHPOINT:
                 for breakpoint in self._breakpoints:
                     inside = breakpoint.addr <= exit_.detail < breakpoint.addr + breakpoint.length

@@ -243,7 +243,7 @@ class Machine:
         self.set_breakpoints(breakpoints | {at[0]})
         self.processor.is_wanted = lambda: is_back() or (state.pc in breakpoints and is_wanted())
         try:
-            exit_ = self.run(LONGEST_SERVICE, resume=True)
+            exit_ = self.run(LONGEST_SERVICE, resume=is_back())
             if exit_.kind is ExitKind.BREAKPOINT and is_back():
                 return Exit(ExitKind.BUDGET)
             return exit_ if exit_.kind is not ExitKind.BUDGET else Exit(ExitKind.STOP_REQUEST)

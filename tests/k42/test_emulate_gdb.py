@@ -111,3 +111,28 @@ def test_a_step_into_an_exception_that_is_caught(tmp_path: Path, command: Comman
             assert "$1 = 0x700" in said and "$2 = 0x704" in said
 
     trio.run(main)
+
+
+#: A decrementer that is due after some instructions, in the middle of a loop.
+SOON_DUE = """
+    .org 0x900; lis 3, 0x7fff; mtdec 3; rfid
+    .org 0x1000; .globl _start; _start: li 4, 3; mtdec 4; mfmsr 5; ori 5, 5, 0x8000; mtmsrd 5
+    loop: addi 6, 6, 1; b loop
+"""
+
+
+def test_an_interrupt_that_comes_while_stepping_is_caught(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, SOON_DUE, at=0)
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            place = gdb_place(await emulate.expect("line "))
+            said = await gdb(
+                elf, place, "monitor catch decrementer", "stepi 100", "p/x $pc", "p/x $srr0 & ~15"
+            )
+            assert "SIGEMT" in said and "$1 = 0x900" in said and "$2 = 0x1010" in said, said
+            # Served out of sight, when nobody asked for it.
+            said = await gdb(elf, place, "monitor reset", "stepi 100", "p/x (long)$pc & ~15")
+            assert "SIGEMT" not in said and "$1 = 0x1010" in said, said
+
+    trio.run(main)
