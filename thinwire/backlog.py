@@ -95,29 +95,33 @@ class Backlog:
 class Recent:
     """The last bytes of a stream: `limit` of them once so many have passed, and never more than twice."""
 
-    __slots__ = ("_chunks", "_limit", "size")
+    __slots__ = ("_chunks", "_limit", "_most", "size")
 
     def __init__(self, limit: int) -> None:
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | memoryview] = deque()
         self._limit = limit
+        self._most = 2 * limit
         self.size = 0
 
     def append(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
-        limit = self._limit
-        if len(data) >= limit:
-            data = data[len(data) - limit :]
-            self._chunks.clear()
-            self.size = 0
-        self._chunks.append(bytes(data))
+        self._chunks.append(data)
         self.size += len(data)
-        if self.size > 2 * limit:
-            while self.size - len(self._chunks[0]) >= limit:
-                self.size -= len(self._chunks.popleft())
+        if self.size > self._most or type(data) is not bytes:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Keep `limit` bytes of what there is, and copy the newest if it is a view."""
+        while self._chunks and self.size - len(self._chunks[0]) >= self._limit:
+            self.size -= len(self._chunks.popleft())
+        if self._chunks:
+            newest = self._chunks[-1]
+            self._chunks[-1] = bytes(newest[-self._limit :])
+            self.size += len(self._chunks[-1]) - len(newest)
 
     def tail(self, count: int) -> bytes:
         """A copy of the last `count` bytes, or of all there are."""
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         missing = min(count, self.size)
         for chunk in reversed(self._chunks):
             if missing <= 0:

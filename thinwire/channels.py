@@ -104,7 +104,10 @@ class Port:
         if self.replays and self.clients > 1:
             self.mux.replay(self.number)
         log.info("channel %d: %s is attached", self.number, holder.name)
-        holder.push()
+        holder.resume()
+        self.lookout.look_at_clients()
+        if self.holder is holder:  # and has not gone again already
+            holder.push()
 
     def release(self, holder: Holder) -> None:
         """The holder leaves; anybody else may call this without effect."""
@@ -130,7 +133,9 @@ class Port:
 
     def typed(self, data: bytes) -> None:
         """The client, or an injection, sends bytes to the victim."""
-        self._send(self.mux.typed(self.number, data))
+        reply = self.mux.typed(self.number, data)
+        if reply:
+            self._send(reply)
 
     def taken(self, count: int) -> None:
         """The client accepted the first bytes of the backlog."""
@@ -180,7 +185,6 @@ class DescriptorClient:
         """
         try:
             with self._scope:
-                self.resume()
                 while True:
                     await self._blocked.wait()
                     await trio.lowlevel.wait_writable(self._sink)

@@ -62,6 +62,9 @@ class Line(Protocol):
     def join(self, lookout: Lookout) -> None:
         """Look out for the clients as well before each read; to be called before anything is received."""
 
+    def take(self) -> bytes | None:
+        """What there is now, as `receive`; None if that is nothing, or not to be known without waiting."""
+
     async def receive(self, silence: Silence) -> bytes | None:
         """The next bytes; b"" when the line is lost; None after `silence()` seconds without any.
 
@@ -107,18 +110,18 @@ class DescriptorLine:
         self._lookout = lookout
         lookout.watch_line(self._source)
 
+    def take(self) -> bytes | None:
+        """See Line."""
+        if self._lookout.look() or (self._is_hot and self._look_longer()):
+            return descriptors.read_now(self._source)
+        return None
+
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
-        lookout = self._lookout
         while True:
-            if lookout.look() or (self._is_hot and not lookout.hurry and self._look_longer()):
-                try:
-                    return os.read(self._source, descriptors.CHUNK)
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    return b""
-            self._is_hot = lookout.hurry = False
+            data = DescriptorLine.take(self)  # a serial line takes nothing by itself
+            if data is not None:
+                return data
             limit = silence()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)
@@ -131,6 +134,9 @@ class DescriptorLine:
     def _look_longer(self) -> bool:
         """Whether the victim goes on at once; awake for as long as `spin`, then asleep."""
         self._is_hot = False
+        if self._lookout.hurry:
+            self._lookout.hurry = False
+            return False
         if self.spin:
             end = time.perf_counter() + self.spin
             while time.perf_counter() < end:
@@ -210,6 +216,10 @@ class StreamLine:
     def join(self, lookout: Lookout) -> None:
         """See Line."""
         self._lookout = lookout
+
+    def take(self) -> bytes | None:
+        """See Line."""
+        return None
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""

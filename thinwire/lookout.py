@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import trio
 
+_GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 LINGER = 200e-6
 """Seconds for which the line is waited for in the kernel after an answer: two or three times what a victim on
 another CPU takes to go on. Nothing else in this process runs meanwhile.
@@ -24,12 +25,11 @@ class Lookout:
     """Which descriptors have something to be read. Close it in the end."""
 
     def __init__(self) -> None:
-        self._clients = select.epoll()
         self._all = select.epoll()
-        self._all.register(self._clients.fileno(), select.EPOLLIN)
-        self._everything = self._all.fileno()
+        self._clients = select.epoll()  # for a wait in trio, while the line waits for itself
         self._bring: dict[int, Callable[[], object]] = {}
         self._line = -1
+        self._only_line = [(-1, select.EPOLLIN)]
         self.hurry = False
         """A task of this process has something to do: do not linger. Cleared by whoever waits in trio."""
 
@@ -38,18 +38,21 @@ class Lookout:
 
         Raises PermissionError for a plain file, which always is.
         """
+        self._all.register(descriptor, select.EPOLLIN)
         self._clients.register(descriptor, select.EPOLLIN)
         self._bring[descriptor] = bring
 
     def ignore(self, descriptor: int) -> None:
         """No more of that; harmless if there was none."""
         if self._bring.pop(descriptor, None) is not None:
+            self._all.unregister(descriptor)
             self._clients.unregister(descriptor)
 
     def watch_line(self, descriptor: int) -> None:
         """From now on `look` tells of this one."""
         self._all.register(descriptor, select.EPOLLIN)
         self._line = descriptor
+        self._only_line = [(descriptor, select.EPOLLIN)]
 
     def ignore_line(self) -> None:
         """The line is gone, or about to be."""
@@ -62,22 +65,29 @@ class Lookout:
         ready = self._all.poll(0)
         if not ready:
             return False
-        line = self._line
-        if len(ready) == 1 and ready[0][0] == line:
-            return True
-        self.look_at_clients()
-        return any(descriptor == line for descriptor, _ in ready)
+        return ready == self._only_line or self._bring_in(ready)
 
     def look_at_clients(self) -> None:
         """Bring in what clients have sent."""
-        for descriptor, _ in self._clients.poll(0):
-            bring = self._bring.get(descriptor)
-            if bring is not None:
+        self._bring_in(self._clients.poll(0))
+
+    def _bring_in(self, ready: list[tuple[int, int]]) -> bool:
+        has_line = False
+        for descriptor, _ in ready:
+            if descriptor == self._line:
+                has_line = True
+            elif bring := self._bring.get(descriptor):  # gone if another one's leaving took it along
                 bring()
+        return has_line
 
     def linger(self) -> bool:
         """Wait for the line in the kernel, for a moment; whether there is something."""
-        return bool(select.select((self._everything,), (), (), LINGER)[0]) and self.look()
+        for _ in range(3):  # what wakes us may be a client, and the line be next
+            if not select.select((self._all.fileno(),), (), (), LINGER)[0]:
+                return False
+            if self.look():
+                return True
+        return False
 
     async def attend(self) -> None:
         """Bring in what clients send, for ever."""

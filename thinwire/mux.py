@@ -26,7 +26,19 @@ import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from thinwire.frames import Decoder, Dump, Event, Exit, Read, Select, SetSpeed, Stray, Write, encode
+from thinwire.frames import (
+    Decoder,
+    Dump,
+    Event,
+    Exit,
+    Read,
+    Select,
+    SetSpeed,
+    Stray,
+    Write,
+    decode_whole,
+    encode,
+)
 from thinwire.handshake import SENTINEL, Handshake, find_restart, find_sentinel
 from thinwire.rules import Protocol, Rules
 from thinwire.switchboard import CONSOLE, Channel, Observer, Switchboard, Transfer
@@ -163,7 +175,10 @@ class Mux(Switchboard):
         gets a turn: call again with nothing while `is_behind`.
         """
         if self.phase is Phase.FRAMED:
-            data = self._receive_framed(data)
+            if self._decoder.tail or self._is_text or self._record:
+                data = self._receive_framed(data)
+            else:
+                data = self._receive_whole(data)
         while data:
             data = self._receive_framed(data) if self.phase is Phase.FRAMED else self._receive_text(data)
         return self._flush_replies()
@@ -201,6 +216,21 @@ class Mux(Switchboard):
         if self.rules.protocol is Protocol.V2:
             self.actions.append(ChangeSpeed(None))
         return found.rest
+
+    def _receive_whole(self, data: bytes) -> bytes:
+        """As `_receive_framed` with nothing left of what came before, quick if `data` is one request."""
+        request = decode_whole(data)
+        if request is None:
+            return self._receive_framed(data)
+        self.frames += 1
+        self._garbage = 0
+        if type(request) is Write:
+            self._write(*request)
+        elif type(request) is Read:
+            self._read(request.channel, request.limit)
+        elif type(request) is Select:
+            self._select(request.base, request.nibbles)
+        return b""
 
     def _receive_framed(self, data: bytes) -> bytes:
         """Serve the frames in `data`; return what stands behind a change of phase."""

@@ -125,6 +125,10 @@ class SerialLine(DescriptorLine):
             self._modem.set_dtr(manners.dtr)
         self._set_rts(True)
 
+    def take(self) -> bytes | None:
+        """See Line: what there is may be a signal."""
+        return None
+
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         while True:

@@ -186,17 +186,19 @@ class Server:
             log.warning("the line is lost: %s; the channels stay", self.place)
 
     async def _converse(self, line: Line) -> None:
-        mux, receive, now = self.mux, line.receive, time.perf_counter
+        mux, take, now = self.mux, line.take, time.perf_counter
         deadline = now() + SLICE
         while True:
             if mux.is_behind:
                 reply = mux.receive_batch(b"")
             else:
-                try:
-                    data = await receive(mux.next_silence)
-                except LineReset as reset:
-                    self._start_anew(reset)
-                    continue
+                data = take()
+                if data is None:
+                    try:
+                        data = await line.receive(mux.next_silence)
+                    except LineReset as reset:
+                        self._start_anew(reset)
+                        continue
                 if data:
                     reply = mux.receive_batch(data)
                 elif data is None:

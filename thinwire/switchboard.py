@@ -151,6 +151,8 @@ class Switchboard:
         channel = self.channels[number]
         channel.received += len(data)
         channel.incoming.append(data)
+        if not channel.held_reads:
+            return b""
         while channel.held_reads and channel.incoming.size:
             self._answer_read(channel, channel.held_reads.popleft())
         if not channel.held_reads:
