@@ -29,13 +29,14 @@ from emulator.cpu.interrupts import (
     STORAGE_DABR_MATCH,
     STORAGE_NO_EXECUTE,
     STORAGE_NO_TRANSLATION,
+    STORAGE_NOT_CACHED,
     STORAGE_PROTECTION,
     STORAGE_STORE,
     Interrupt,
     Vector,
 )
 from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR, CpuState
-from emulator.cpu.watch import DABR_LOAD, DABR_STORE, DABR_TRANSLATED, Access, Watch, dabr_watch
+from emulator.cpu.watch import DABR_LOAD, DABR_STORE, Access, Watch, dabr_watch, is_dabr_awake
 from emulator.memory import Memory
 
 #: What a real address can be on a 970 (970 user's manual, 4.1): higher bits are ignored.
@@ -71,6 +72,7 @@ PTE_SECONDARY = 0x2
 PTE_VALID = 0x1
 PTE_REFERENCED = 0x100
 PTE_CHANGED = 0x80
+PTE_UNCACHED = 0x60  # W, write-through, or I, caching-inhibited
 PTE_GUARDED = 0x8
 PTE_NO_EXECUTE = 0x4
 PTE_PP = 0x3
@@ -86,7 +88,8 @@ SEGMENT_BITS = 28
 MOST_KEPT = 1 << 16
 
 _SLB = INDEX["slb"]
-_MSR, _SDR1, _ASR, _PVR, _DABR = INDEX["msr"], INDEX["sdr1"], INDEX["asr"], INDEX["pvr"], INDEX["dabr"]
+_MSR, _SDR1, _ASR, _PVR = INDEX["msr"], INDEX["sdr1"], INDEX["asr"], INDEX["pvr"]
+_DABR, _DABRX = INDEX["dabr"], INDEX["dabrx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,8 @@ class Mmu:
         self._words = state.words
         self._memory = memory
         self._pages: dict[int, int] = {}
+        #: Effective pages, met with MSR[DR] on, that are write-through or caching-inhibited.
+        self._uncached: set[int] = set()
         self._watches: tuple[Watch, ...] = ()
         #: Grows whenever a translation an engine has copied may have become wrong.
         self.generation = 0
@@ -156,6 +161,18 @@ class Mmu:
             return False
         page = ea & PAGE_MASK
         return any(w.start < page + 0x1000 and page < w.start + w.length for w in self._all_watches())
+
+    def require_cached(self, ea: int, access: Access) -> None:
+        """Refuse lwarx, stwcx. and their like where storage is write-through or caching-inhibited.
+
+        `ea` has just been translated.  Raises Interrupt (Book III 2.01, 5.5.3).
+        """
+        if not self.is_cached(ea):
+            raise _storage(ea, access, STORAGE_NOT_CACHED)
+
+    def is_cached(self, ea: int) -> bool:
+        """Tell whether storage at `ea`, which has just been translated, has neither W nor I."""
+        return not (self._uncached and self._words[_MSR] & MSR_DR and ea & PAGE_MASK in self._uncached)
 
     def probe(self, ea: int, *, translated: bool | None = None) -> int | None:
         """Return the real address of `ea`, None if it has none; for debuggers.
@@ -252,6 +269,8 @@ class Mmu:
         if not _permits(page.low & PTE_PP, segment.denies(problem_state), access):
             raise _storage(ea, access, STORAGE_PROTECTION)
         self._mark(page, access)
+        if page.low & PTE_UNCACHED:
+            self._uncached.add(ea & PAGE_MASK)
         return page.real
 
     def _mark(self, page: Page, access: Access) -> None:
@@ -359,6 +378,7 @@ class Mmu:
     def flush(self) -> None:
         """Forget every kept translation: mtsdr1, mtasr, mtdabr, and the instructions above."""
         self._pages.clear()
+        self._uncached.clear()
         self.generation += 1
 
     # Watching --------------------------------------------------------------------------------------------
@@ -375,9 +395,9 @@ class Mmu:
         return self._watches
 
     def _check_watches(self, ea: int, size: int, access: Access) -> None:
-        dabr = self._words[_DABR]
-        translated = bool(self._words[_MSR] & MSR_DR)
-        if dabr_watch(dabr).matches(ea, size, access) and bool(dabr & DABR_TRANSLATED) == translated:
+        words = self._words
+        dabr = words[_DABR]
+        if dabr_watch(dabr).matches(ea, size, access) and is_dabr_awake(dabr, words[_DABRX], words[_MSR]):
             raise _storage(ea, access, STORAGE_DABR_MATCH)
         for watch in self._watches:
             if watch.matches(ea, size, access):

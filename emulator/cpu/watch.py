@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-# DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).  DABRX,
-# which narrows it to some states of the processor, is kept but not asked.
+from emulator.cpu.state import MSR_DR, MSR_HV, MSR_PR
+
+# DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).
 DABR_TRANSLATED = 4
 DABR_STORE = 2
 DABR_LOAD = 1
+
+# DABRX: whether DABR's translation bit counts, and the states in which it watches.
+DABRX_ANY_TRANSLATION = 8
+DABRX_HYPERVISOR = 4
+DABRX_KERNEL = 2
+DABRX_USER = 1
 
 
 class Access(IntEnum):
@@ -37,3 +44,14 @@ class Watch:
 def dabr_watch(dabr: int) -> Watch:
     """Return what DABR watches."""
     return Watch(dabr & ~7, 8, bool(dabr & DABR_LOAD), bool(dabr & DABR_STORE))
+
+
+def is_dabr_awake(dabr: int, dabrx: int, msr: int) -> bool:
+    """Tell whether DABR watches accesses made in the state `msr`.
+
+    Zero, as after reset, means every state: software written for DABR alone knows nothing of DABRX.
+    """
+    if not dabrx & DABRX_ANY_TRANSLATION and bool(dabr & DABR_TRANSLATED) != bool(msr & MSR_DR):
+        return False
+    state = DABRX_USER if msr & MSR_PR else DABRX_HYPERVISOR if msr & MSR_HV else DABRX_KERNEL
+    return not dabrx or bool(dabrx & state)

@@ -470,6 +470,8 @@ class ThreadedEngine:
         if not processor.memory.is_ram(real, PAGE):
             self._remember_device(address, access, size)
             return
+        if not processor.mmu.is_cached(address):  # some instructions refuse it, and only helpers know
+            return
         page, addend = address & -PAGE, processor.memory.address + real - (address & -PAGE) & MASK64
         context = self._data_context()
         number = context * layout.TLB_ENTRIES + (address >> 12 & layout.TLB_ENTRIES - 1)

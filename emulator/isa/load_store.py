@@ -461,10 +461,15 @@ def stswx(t: Builder, rtn: Value, ra0: Gpr, rb: Gpr) -> None:
 # Book II 3.3 Reservations.
 
 
+def _misaligned(processor: Processor, ea: int) -> Interrupt:
+    """Return the alignment interrupt of this instruction."""
+    word = storage.fetch(processor, processor.state.pc)
+    return Interrupt(Vector.ALIGNMENT, dar=ea, dsisr=alignment_dsisr(word))
+
+
 def _require_aligned(processor: Processor, ea: int, size: int) -> None:
     if ea % size:
-        word = storage.fetch(processor, processor.state.pc)
-        raise Interrupt(Vector.ALIGNMENT, dar=ea, dsisr=alignment_dsisr(word))
+        raise _misaligned(processor, ea)
 
 
 def alignment_dsisr(word: int) -> int:
@@ -474,8 +479,9 @@ def alignment_dsisr(word: int) -> int:
 
 def _load_reserve(processor: Processor, ea: int, size: int) -> int:
     _require_aligned(processor, ea, size)
-    value = storage.load(processor, ea, size)
-    real = processor.mmu.translate(ea, Access.LOAD)
+    real = processor.mmu.translate(ea, Access.LOAD, size)
+    processor.mmu.require_cached(ea, Access.LOAD)
+    value = processor.memory.load(real, size)
     processor.state.put("reserve_addr", real & -LINE)
     processor.state.put("reserve_held", 1)
     return value
@@ -485,10 +491,11 @@ def _store_conditional(processor: Processor, ea: int, size: int, value: int) -> 
     """Store if the reservation is held on that granule; return CR0's EQ."""
     _require_aligned(processor, ea, size)
     state = processor.state
-    real = processor.mmu.translate(ea, Access.STORE)
+    real = processor.mmu.translate(ea, Access.STORE, size)
+    processor.mmu.require_cached(ea, Access.STORE)
     done = state.get("reserve_held") and state.get("reserve_addr") == real & -LINE
     if done:
-        storage.store(processor, ea, size, value)
+        processor.memory.store(real, size, value)
     state.put("reserve_held", 0)
     return int(bool(done))
 
@@ -565,8 +572,14 @@ def _touch(processor: Processor, ea: int) -> int:
 
 
 def _dcbz(processor: Processor, ea: int, size: int) -> int:
-    ea &= -size
-    real, memory = processor.mmu.translate(ea, Access.STORE, size), processor.memory
+    """Clear a line; where storage is not cached there is none, which is an alignment interrupt.
+
+    Book III 2.01, 5.5.8.
+    """
+    line = ea & -size
+    real, memory = processor.mmu.translate(line, Access.STORE, size), processor.memory
+    if not processor.mmu.is_cached(ea):
+        raise _misaligned(processor, ea)
     if memory.is_ram(real, size):
         memory.bytes[real : real + size] = bytes(size)
         return 0
