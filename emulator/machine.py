@@ -28,6 +28,7 @@ from emulator.cpu.processor import Engine, Processor
 from emulator.cpu.registers import REGISTERS
 from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_SE, CpuState
 from emulator.cpu.timers import Timers
+from emulator.cpu.watch import IABR_ENABLE, is_iabr_match
 from emulator.devices import uart16550
 from emulator.devices.hvterm import HypervisorTerminal
 from emulator.devices.port import Port
@@ -50,6 +51,7 @@ _BRANCH_TO_SELF = 0x4800_0000
 _BRANCHES = frozenset({16, 18})
 _BRANCHES_19 = frozenset({16, 528})
 _FIRST_ENGINE_WORD = INDEX["engine"]
+_IABR = INDEX["iabr"]
 
 
 class Machine:
@@ -139,14 +141,16 @@ class Machine:
                 return Exit(ExitKind.STOP_REQUEST, state.icount - start)
             if elapsed() >= end:
                 return Exit(ExitKind.BUDGET, state.icount - start)
-            self._take_interrupt()
+            if not self._take_interrupt():
+                self._take_instruction_breakpoint()
             if state.pc in self.breakpoints and state.pc != passed and self.processor.is_wanted():
                 return Exit(ExitKind.BREAKPOINT, state.icount - start)
             passed = None
             limit = min(end - elapsed(), SLICE)
             if limit <= 0:  # the interrupt was all there was time for
                 continue
-            limit = min(limit, performance.next_event(state))
+            # While IABR is armed the machine looks at every instruction: engines know nothing of it.
+            limit = 1 if state.words[_IABR] & IABR_ENABLE else min(limit, performance.next_event(state))
             if state.msr & MSR_EE:
                 # Not 0: the decrementer is not pending, or the interrupt would have cleared EE.
                 limit = min(limit, self.timers.next_event())
@@ -211,7 +215,7 @@ class Machine:
         An idle guest's instruction counts like any other, and no idle time passes.
         """
         state = self.state
-        if self._take_interrupt():
+        if self._take_interrupt() or self._take_instruction_breakpoint():
             return Exit(ExitKind.BUDGET)
         if state.pc in self.breakpoints and not resume and self.processor.is_wanted():
             return Exit(ExitKind.BREAKPOINT)
@@ -264,6 +268,15 @@ class Machine:
             deliver(self.state, Interrupt(Vector.PERFORMANCE_MONITOR))
         else:
             return False
+        return True
+
+    def _take_instruction_breakpoint(self) -> bool:
+        """Take the interrupt before an instruction that the guest watches by IABR; say if so."""
+        state = self.state
+        iabr = state.words[_IABR]
+        if not iabr & IABR_ENABLE or not is_iabr_match(iabr, state.pc, state.msr):
+            return False
+        deliver(state, Interrupt(Vector.INSTRUCTION_BREAKPOINT))
         return True
 
     def _execute(self, limit: int) -> Exit | None:

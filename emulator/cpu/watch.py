@@ -1,11 +1,11 @@
-"""Accesses, and addresses that are watched for them: by the debugger, or by the guest through DABR."""
+"""Accesses, and addresses watched for them: by the debugger, or by the guest through DABR and IABR."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-from emulator.cpu.state import MSR_DR, MSR_HV, MSR_PR
+from emulator.cpu.state import MSR_DR, MSR_HV, MSR_IR, MSR_PR
 
 # DABR: the doubleword, whether it means translated accesses, stores, loads (Book III 2.01, 7.2).
 DABR_TRANSLATED = 4
@@ -17,6 +17,12 @@ DABRX_ANY_TRANSLATION = 8
 DABRX_HYPERVISOR = 4
 DABRX_KERNEL = 2
 DABRX_USER = 1
+
+
+# IABR: the word's address, whether it is watched, and whether that means translated fetches.  The format is
+# the 604's and 750's; we know of no public text on the 970's.
+IABR_ENABLE = 2
+_IABR_TRANSLATED = 1
 
 
 class Access(IntEnum):
@@ -44,6 +50,11 @@ class Watch:
 def dabr_watch(dabr: int) -> Watch:
     """Return what DABR watches."""
     return Watch(dabr & ~7, 8, bool(dabr & DABR_LOAD), bool(dabr & DABR_STORE))
+
+
+def is_iabr_match(iabr: int, pc: int, msr: int) -> bool:
+    """Tell whether IABR, which is enabled, watches the fetch from `pc` in the state `msr`."""
+    return pc == iabr & ~3 and bool(iabr & _IABR_TRANSLATED) == bool(msr & MSR_IR)
 
 
 def is_dabr_awake(dabr: int, dabrx: int, msr: int) -> bool:

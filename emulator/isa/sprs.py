@@ -109,7 +109,7 @@ def _rows() -> dict[int, Spr]:
         285: Spr("TBU", read=lambda p: p.timers.timebase() >> 32, write=_write_timebase_high),
         287: Spr("PVR", INDEX["pvr"], is_read_only=True),
         311: _word("HIOR", "hior"),
-        1010: _word("IABR", "iabr"),
+        1010: Spr("IABR", INDEX["iabr"], write=lambda p, v: p.state.put("iabr", v)),
         1013: Spr("DABR", INDEX["dabr"], write=_flushing("dabr")),
         1015: Spr("DABRX", INDEX["dabrx"], write=_flushing("dabrx")),
         1023: Spr("PIR", INDEX["pir"], is_read_only=True),

@@ -49,7 +49,7 @@ _BY_FUNCTION = 2
 _BY_FUNCTION_ENDING_RUN = 3
 
 _ENDS_RUN = frozenset(
-    {22, 25, 280, 284, 285, 1013, 1015, *performance.COUNTERS, performance.MMCR0, performance.MMCR1}
+    {22, 25, 280, 284, 285, 1010, 1013, 1015, *performance.COUNTERS, performance.MMCR0, performance.MMCR1}
 )
 
 

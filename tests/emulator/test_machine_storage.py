@@ -11,7 +11,9 @@ from oracle import encode
 from programs import load_raw_words
 
 from emulator.config import MachineConfig
+from emulator.cpu.exits import ExitKind
 from emulator.cpu.state import MSR_DR, MSR_FP, MSR_HV, MSR_IR, MSR_ME, MSR_PR, MSR_SF, MSR_VMX
+from emulator.isa.sprs import swap_halves
 from emulator.machine import Machine
 
 START = 0x4000
@@ -59,6 +61,10 @@ def machine(engine: str, *words: int, msr: int = SUPERVISOR) -> Machine:
     built.mmu.slbmte(VSID << 12 | 0x400, 1 << 27)
     built.set_registers({"sdr1": TABLE, "msr": msr})
     return built
+
+
+def mtspr(number: int, register: int) -> int:
+    return encode("mtspr", rs=register, spr=swap_halves(number))
 
 
 def x_form(name: str, **registers: int) -> int:
@@ -227,6 +233,48 @@ def test_a_real_address_nobody_answers_is_a_machine_check(engine: str, name: str
     assert (state.pc, state.get("srr0")) == (0x200, START)
     assert not state.msr & MSR_ME
     assert state.get("srr1") == SUPERVISOR | 0x10_0000
+
+
+# IABR.
+
+
+@pytest.mark.parametrize(("flags", "stops"), [(0, False), (1, False), (3, True)])
+def test_iabr_interrupts_before_its_instruction(engine: str, flags: int, stops: bool) -> None:
+    nop = 0x6000_0000
+    emulated = machine(engine, nop, mtspr(1010, 3), nop, nop, nop, 0x4BFF_FFF4)
+    emulated.set_registers({"r3": START + 16 | flags})
+    emulated.run(5 if stops else 50)
+    state = emulated.state
+    if stops:
+        assert (state.pc, state.get("srr0"), state.get("srr1")) == (0x1300, START + 16, SUPERVISOR)
+        # The handler goes back with IABR as it is: nothing gets done any more.
+        state.pc, state.msr = START + 16, SUPERVISOR
+        emulated.step()
+        assert (state.pc, state.get("srr0")) == (0x1300, START + 16)
+    else:
+        assert START <= state.pc < 0x1000 + START and state.icount == 50
+
+
+def test_iabr_means_fetches_in_one_kind_of_mode(engine: str) -> None:
+    emulated = machine(engine, *[0x6000_0000] * 8, msr=MSR_SF | MSR_ME)
+    emulated.state.put("iabr", START + 8 | 3)
+    emulated.run(4)
+    assert emulated.state.pc == START + 16
+    emulated.state.pc = START
+    emulated.state.put("iabr", START + 8 | 2)
+    assert emulated.run(3).instructions == 2
+    assert (emulated.state.pc, emulated.state.get("srr0")) == (0x1300, START + 8)
+
+
+def test_a_debuggers_breakpoint_and_iabrs_may_be_one(engine: str) -> None:
+    emulated = machine(engine, *[0x6000_0000] * 8)
+    emulated.set_breakpoints([START + 8, START + 12])
+    # The guest's comes first, and of both only the debugger's stops the run.
+    emulated.state.put("iabr", START + 8 | 3)
+    assert emulated.run(3).kind is ExitKind.BUDGET
+    assert (emulated.state.pc, emulated.state.get("srr0")) == (0x1300, START + 8)
+    emulated.set_registers({"pc": START + 12, "msr": SUPERVISOR})
+    assert emulated.run(5).kind is ExitKind.BREAKPOINT
 
 
 # DABR and DABRX.
