@@ -253,6 +253,16 @@ class Symbols:
 
 
 @dataclass(frozen=True, slots=True)
+class HostInfo:
+    """`qHostInfo`: lldb asks what machine we are"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """`qProcessInfo`: lldb asks what is being debugged"""
+
+
+@dataclass(frozen=True, slots=True)
 class Checksum:
     """`qCRC`"""
 
@@ -394,6 +404,8 @@ Command: TypeAlias = (
     | MonitorCommand
     | ReadObject
     | Symbols
+    | HostInfo
+    | ProcessInfo
     | Checksum
     | Search
     | Detach
@@ -443,6 +455,8 @@ TABLE: tuple[Syntax[Any], ...] = (
     Syntax(MonitorCommand, "qRcmd,{text:hex}"),
     Syntax(ReadObject, "qXfer:{object:word}:read:{annex:word}:{offset:x},{length:x}"),
     Syntax(Symbols, "qSymbol:{rest:rest}"),
+    Syntax(HostInfo, "qHostInfo"),
+    Syntax(ProcessInfo, "qProcessInfo"),
     Syntax(Checksum, "qCRC:{addr:x},{length:x}"),
     Syntax(Search, "qSearch:memory:{addr:x};{length:x};{pattern:bytes}"),
     Syntax(Detach, "D{process:;suffix}"),

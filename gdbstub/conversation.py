@@ -19,6 +19,7 @@ import trio
 from gdbstub import answers, commands, replies
 from gdbstub.answers import Attachment
 from gdbstub.file_answers import FILE_ANSWERS
+from gdbstub.lldb_answers import LLDB_ANSWERS
 from gdbstub.packet import Interrupt
 from gdbstub.quick_stream import QuickStream
 from gdbstub.session import Request, Session, State
@@ -64,7 +65,7 @@ MAX_SHOWN = 1000
 # Seconds a running target may take to stop when a client comes; gdb waits six for an answer.
 ATTACH_PATIENCE = 4.5
 
-answers.ANSWERS.update(FILE_ANSWERS)
+answers.ANSWERS.update(FILE_ANSWERS | LLDB_ANSWERS)
 
 INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
 

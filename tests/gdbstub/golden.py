@@ -1,4 +1,5 @@
-"""Sessions of the real gdb, recorded once: tests/golden/*.rsp.  Run this file to record them anew.
+"""Sessions of the real gdb, and one of lldb 14, recorded once: tests/golden/*.rsp.  Run this file to record
+them anew; lldb's only where there is one, since it is no tool of ours.
 
 The program they debug is recorded with them (program.elf), so that a compiler's next version changes nothing.
 """
@@ -6,6 +7,7 @@ The program they debug is recorded with them (program.elf), so that a compiler's
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +40,17 @@ SESSIONS = {
     "interrupt": [BRANCH_TO_ITSELF, "continue", "info registers pc", "detach"],
     "kill": ["kill"],
 }
+
+#: lldb 14 takes a big-endian file for a little-endian one, so it is given none.
+LLDB = "lldb-14"
+LLDB_LINES = [
+    "register read pc r1 msr",
+    "disassemble -c 4",
+    "memory read 0x1000023c",
+    "si",
+    "register read pc",
+    "detach",
+]
 
 
 def make_target() -> MachineTarget:
@@ -72,6 +85,13 @@ def gdb_command(port: int, name: str) -> list[str]:
     return [program.GDB, "-nx", "-batch", *arguments, str(PROGRAM)]
 
 
+def lldb_command(port: int) -> list[str]:
+    """Return the command line of lldb's session."""
+    lines = [f"gdb-remote 127.0.0.1:{port}", *LLDB_LINES]
+    arguments = [item for line in lines for item in ("-o", line)]
+    return [LLDB, "--no-lldbinit", "--batch", "--script-language", "none", *arguments]
+
+
 async def run_gdb(port: int, name: str) -> str:
     """Run a session against whoever listens; return what gdb prints."""
     with trio.fail_after(program.PATIENCE):
@@ -89,7 +109,8 @@ async def record(name: str) -> None:
         serve_gdb = partial(serve, target=target, name="gdb")
         nursery.start_soon(trio.serve_listeners, serve_gdb, listeners)
         port = listeners[0].socket.getsockname()[1]
-        gdb = await trio.lowlevel.open_process(gdb_command(port, name))
+        command = lldb_command(port) if name == LLDB else gdb_command(port, name)
+        gdb = await trio.lowlevel.open_process(command)
         if name == "interrupt":
             nursery.start_soon(_interrupt_when_running, target, gdb)
         await gdb.wait()
@@ -103,7 +124,7 @@ def record_all() -> None:
         options = [f"-ffile-prefix-map={program.SOURCE.parent}=.", "-Wl,-z,max-page-size=4096"]
         command = [*program.COMPILE, *options, "-o", str(PROGRAM), program.SOURCE.name]
         subprocess.run(command, check=True, cwd=program.SOURCE.parent)
-    for name in SESSIONS:
+    for name in [*SESSIONS, *([LLDB] if shutil.which(LLDB) else [])]:
         print(f"== {name}", flush=True)
         with packets_to(FOLDER / f"{name}.rsp"):
             trio.run(record, name)

@@ -25,7 +25,7 @@ def read_session(name: str) -> list[Exchange]:
         return read_conversations(file)["gdb"]
 
 
-@pytest.mark.parametrize("name", golden.SESSIONS)
+@pytest.mark.parametrize("name", [*golden.SESSIONS, golden.LLDB])
 def test_our_server_answers_gdb_as_it_did(name: str) -> None:
     player = ClientPlayer(read_session(name))
     target = golden.make_target()
