@@ -5,8 +5,8 @@
     python scripts/bench_emulator.py --rounds 3 --loops arithmetic,paging
     python scripts/bench_emulator.py --profile paging   where Python spends its time in one of them
 
-The loops are in scripts/bench_emulator.  Both run the same flat image, in real mode but for `paging`, on a
-bare machine: QEMU with `-M none -cpu 970fx` and its memory in a file, so that this script sees the guest's
+The loops are in scripts/bench_emulator.  Both run the same flat image, in real mode but for `paging` and
+`pointers`, on a bare machine: QEMU with `-M none -cpu 970fx` and its memory in a file, so that this script sees the guest's
 marks there; ours in a process of its own, with a breakpoint at the first mark.  Only what lies between the
 marks counts, the translation of the code included (ours: decoding), the start of the emulator not.  CPU time
 of all threads: wall clock says nothing on a machine with other work.  The ratio is QEMU's time to ours: more
@@ -63,8 +63,21 @@ LOOPS = {
     "calls": 36,
     "floats": 2500,
     "paging": 150,
+    "pointers": 500_000,
+    "bytes": 500,
+    "dispatch": 1_000_000,
+    "sorting": 10,
+    "singles": 2500,
+    "vectors": 3000,
+    "strings": 30_000,
+    "locks": 1_000_000,
+    "privileged": 100_000,
+    "syscalls": 30_000,
+    "patching": 20_000,
     "cold": 1,
 }
+#: What a loop needs beside FLAGS.
+EXTRA_FLAGS = {"vectors": ("-maltivec", "-mabi=altivec"), "singles": ("-fno-math-errno",)}
 
 
 @dataclass(frozen=True)
@@ -83,8 +96,8 @@ def build(directory: Path) -> dict[str, Path]:
     cold.write_text(cold_source())
     images = {}
     for name, work in LOOPS.items():
-        source = cold if name == "cold" else HERE / f"{name}.c"
-        images[name] = flat_image(directory / name, [HERE / "start.S", source])
+        source = cold if name == "cold" else next(HERE.glob(f"{name}.[cS]"))
+        images[name] = flat_image(directory / name, [HERE / "start.S", source], EXTRA_FLAGS.get(name, ()))
         data = bytearray(images[name].read_bytes())
         data[WORK : WORK + 8] = struct.pack(">Q", work)
         images[name].write_bytes(data)
@@ -92,10 +105,11 @@ def build(directory: Path) -> dict[str, Path]:
     return images
 
 
-def flat_image(path: Path, sources: list[Path]) -> Path:
+def flat_image(path: Path, sources: list[Path], flags: tuple[str, ...] = ()) -> Path:
     """Compile and link `sources` into an image for real address 0."""
     elf, flat = path.with_suffix(".elf"), path.with_suffix(".bin")
-    subprocess.run([GCC, *FLAGS, f"-Wl,-T,{HERE / 'image.ld'}", "-e", "0", "-o", elf, *sources], check=True)
+    flags = (*FLAGS, *flags, f"-Wl,-T,{HERE / 'image.ld'}", "-e", "0")
+    subprocess.run([GCC, *flags, "-o", elf, *sources], check=True)
     subprocess.run(["powerpc64-linux-gnu-objcopy", "-O", "binary", elf, flat], check=True)
     return flat
 

@@ -13,6 +13,7 @@
     lis 1, 0x3f
     mfmsr 3
     ori 3, 3, 0x2000                /* MSR[FP] */
+    oris 3, 3, 0x200                /* MSR[VMX] */
     mtmsrd 3
     isync
     li 4, 0
