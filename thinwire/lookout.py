@@ -14,7 +14,9 @@ from collections.abc import Callable
 
 import trio
 
+_CLIENT = select.EPOLLIN | select.EPOLLRDHUP
 _GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
 LINGER = 200e-6
 """Seconds for which the line is waited for in the kernel after an answer: two or three times what a victim on
 another CPU takes to go on. Nothing else in this process runs meanwhile.
@@ -27,19 +29,19 @@ class Lookout:
     def __init__(self) -> None:
         self._all = select.epoll()
         self._clients = select.epoll()  # for a wait in trio, while the line waits for itself
-        self._bring: dict[int, Callable[[], object]] = {}
+        self._bring: dict[int, Callable[[], bool]] = {}
         self._line = -1
         self._only_line = [(-1, select.EPOLLIN)]
         self.hurry = False
         """A task of this process has something to do: do not linger. Cleared by whoever waits in trio."""
 
-    def watch(self, descriptor: int, bring: Callable[[], object]) -> None:
+    def watch(self, descriptor: int, bring: Callable[[], bool]) -> None:
         """Call `bring` whenever a client's descriptor is readable, or its other side gone.
 
         Raises PermissionError for a plain file, which always is.
         """
-        self._all.register(descriptor, select.EPOLLIN)
-        self._clients.register(descriptor, select.EPOLLIN)
+        self._all.register(descriptor, _CLIENT)
+        self._clients.register(descriptor, _CLIENT)
         self._bring[descriptor] = bring
 
     def ignore(self, descriptor: int) -> None:
@@ -73,11 +75,13 @@ class Lookout:
 
     def _bring_in(self, ready: list[tuple[int, int]]) -> bool:
         has_line = False
-        for descriptor, _ in ready:
+        for descriptor, events in ready:
             if descriptor == self._line:
                 has_line = True
             elif bring := self._bring.get(descriptor):  # gone if another one's leaving took it along
-                bring()
+                if bring() and events & _GONE:
+                    while self._bring.get(descriptor) is bring and bring():
+                        pass  # last words stand before the end, and both belong to this look
         return has_line
 
     def linger(self) -> bool:

@@ -187,6 +187,23 @@ def test_a_write_behind_a_client_that_left_goes_to_its_successor() -> None:
     trio.run(main)
 
 
+def test_a_clients_last_words_do_not_hide_its_end() -> None:
+    async def main() -> None:
+        async with running({1: ANY}) as bench:
+            await bench.victim.start()
+            for _ in range(20):
+                client = await bench.client(1)
+                await client.send_all(b"last words")
+                await client.aclose()
+                await bench.victim.write(1, b"an answer")
+                successor = await bench.client(1)
+                assert await receive(successor, 9) == b"an answer"
+                await successor.aclose()
+                assert await bench.victim.read(1) == b"last words"
+
+    trio.run(main)
+
+
 @pytest.mark.parametrize("acked", [True, False])
 def test_a_client_that_does_not_read_holds_up_nobody_else(acked: bool) -> None:
     async def main() -> None:
