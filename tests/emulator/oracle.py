@@ -34,7 +34,8 @@ IN_FPR, IN_VSCR, IN_VR = 36, 68, 70
 OUT = 134
 OUT_GPR, OUT_CR, OUT_XER, OUT_CTR, OUT_LR, OUT_FPSCR = OUT, OUT + 31, OUT + 32, OUT + 33, OUT + 34, OUT + 35
 OUT_FPR, OUT_VSCR, OUT_VR = OUT + 36, OUT + 68, OUT + 70
-SCRATCH = OUT + 134
+#: Begins and ends with a cache line, so that dcbz leaves the neighbours alone.
+SCRATCH = OUT + 138
 WORDS = SCRATCH + SCRATCH_BYTES // 8
 SIZE = 8 * WORDS
 

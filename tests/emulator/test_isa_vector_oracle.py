@@ -54,7 +54,7 @@ def make_record(rng, row, index):
     record = oracle.random_record(rng, row.name, [])
     is_float = row.name.endswith("fp") or row.name.startswith(("vrfi", "vct"))
     record.vr = [random_vector(rng, is_float) for _ in range(32)]
-    record.vscr = rng.choice([0, 0, 1])
+    record.vscr = rng.choice([0, 0, 1, 1 << 16, 1 << 16 | 1])
     if row.name in ESTIMATES:
         # Positive normal numbers of moderate size: what the estimates are for.
         record.vr = [
