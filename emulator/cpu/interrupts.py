@@ -62,7 +62,8 @@ STORAGE_DABR_MATCH = 0x0040_0000
 
 # What SRR1 keeps of the MSR: everything but bits 33-36 and 42-47, which the interrupt's cause replaces.
 SRR1_FROM_MSR = ~0x783F_0000 & (1 << 64) - 1
-_MSR_KEPT = MSR_ME | MSR_HV | MSR_ISF | MSR_IDENTITY
+#: What of the MSR an interrupt leaves as it is.
+MSR_KEPT = MSR_ME | MSR_HV | MSR_ISF | MSR_IDENTITY
 
 
 class Interrupt(Exception):
@@ -106,7 +107,7 @@ def deliver(state: CpuState, interrupt: Interrupt) -> None:
     """
     performance.settle(state)
     msr = state.msr
-    kept = _MSR_KEPT
+    kept = MSR_KEPT
     if interrupt.vector is Vector.MACHINE_CHECK:
         if not msr & MSR_ME:
             raise Leave(ExitKind.CHECKSTOP, int(interrupt.vector), retry=True)

@@ -52,6 +52,10 @@ MEMORY = _FIRST + 13
 #: The MSR at the beginning of the present run.
 RUN_MSR = _FIRST + 14
 
+#: Addresses of the TLBs of all contexts: a context's are its number times their size further on.
+TLBS = _FIRST + 15
+FAR_TLBS = _FIRST + 16
+
 #: Numbers by which handlers ask for a page to be put into the TLB; no helper's (llvm_source.helper_number).
 FILL_LOAD = 1
 FILL_STORE = 2
@@ -77,7 +81,7 @@ TLB_STORE_OFFSET = 8
 TLB_ADDEND_OFFSET = 16
 #: No page's address has all bits set.
 NO_TAG = (1 << 64) - 1
-# What of the MSR a data translation depends on, as the number of a TLB.
+# What of the MSR a data translation depends on, as the number of a TLB (llvm_source._switch knows it too).
 CONTEXT_TRANSLATED = 1
 CONTEXT_PROBLEM_STATE = 2
 CONTEXTS = 4

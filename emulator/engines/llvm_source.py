@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from emulator.cpu.state import INDEX
+from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR
 from emulator.engines import layout
 from emulator.engines.llvm_lanes import type_of
 from emulator.engines.llvm_values import ValuePrinter
@@ -79,6 +79,8 @@ class Printer(ValuePrinter):
     helpers: set[str] = field(default_factory=set)
     is_near: bool = False
     needs_leave: bool = False
+    #: What loads and stores of the next record look up.
+    tlb: str = "%tlb"
     #: What executes the record from its beginning: a form's slow handler, or a pointer to a handler;
     #: None: this function is the one.
     restart: Form | str | None = None
@@ -136,7 +138,7 @@ class Printer(ValuePrinter):
         self.tail(function, record, left, base)
 
     def tail(self, function: str, record: str, left: str, base: str) -> None:
-        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr %tlb, ptr {base}"
+        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr {self.tlb}, ptr {base}"
         self.line(f"musttail call preserve_nonecc void {function}({arguments})")
         self.line("ret void")
 
@@ -228,6 +230,9 @@ class Printer(ValuePrinter):
                 case "branch_if":
                     self._branch_if(op)
                     break
+                case "switch":
+                    self._switch(op)
+                    break
                 case _:
                     self._step(op)
         else:
@@ -256,6 +261,29 @@ class Printer(ValuePrinter):
         self._branch(op.args[1], False)
         self.label(not_taken)
         self.goto_next()
+
+    def _switch(self, op: Op) -> None:
+        """Go on in the context of a new MSR, as ThreadedEngine._use_context would choose it."""
+        msr, target = map(self.value, op.args[:2])
+        left = self.left_after()
+        if op.args[2]:
+            # What passes is time, not an instruction: the end of the run comes one instruction sooner.
+            for index, step in ((INDEX["time_slept"], 1), (layout.END, -1)):
+                self.put(index, self.assign(f"add i64 {self.get(index)}, {step}"))
+        self.put(INDEX["msr"], msr)
+        problem = self._bit(msr, MSR_PR, 2)
+        fetch, data = (self.assign(f"or i64 {problem}, {self._bit(msr, bit, 1)}") for bit in (MSR_IR, MSR_DR))
+        self.put(layout.JUMP_CONTEXT, fetch)
+        far = self.assign(f"mul i64 {data}, {layout.FAR_TLB_SIZE}")
+        self.put(layout.FAR_TLB, self.assign(f"add i64 {self.get(layout.FAR_TLBS)}, {far}"))
+        near = self.assign(f"mul i64 {data}, {layout.TLB_SIZE}")
+        self.tlb = self.assign(f"getelementptr i8, ptr {self.get_pointer(layout.TLBS)}, i64 {near}")
+        self.goto_address(target, left)
+
+    def _bit(self, value: str, mask: int, number: int) -> str:
+        """Return `number`, a power of two, if `value` has the bit of `mask`, else 0."""
+        shifted = self.assign(f"lshr i64 {value}, {mask.bit_length() - number.bit_length()}")
+        return self.assign(f"and i64 {shifted}, {number}")
 
     def _next_address(self) -> str:
         return self.assign(f"add i64 {self.record_word(layout.PC_OFFSET)}, 4")
@@ -287,6 +315,10 @@ class Printer(ValuePrinter):
                 self.puts.append(self.value(args[1]))
                 kind = type_of(args[1]) if isinstance(args[1], Value) else "i64"
                 self.line(f"store {kind} {self.puts[-1]}, ptr {self.place(args[0])}, align 8")
+            case "icount":
+                assert op.result is not None
+                before = self.left_before()
+                self.line(f"{self.value(op.result)} = sub i64 {self.get(layout.END)}, {before}")
             case "put_bit":
                 self.is_unwritten = False
                 self._put_bit(args)
@@ -490,11 +522,11 @@ class Printer(ValuePrinter):
         self.line(f"br i1 {self.value(condition)}, label %{slow}, label %{unless}, !prof !1")
         if not self._restarts(slow):
             self.label(slow)
-            self._call_python(helper, values)
+            result = self._call_python(helper, values)
             self._leave_if_raised(done)
             self.label(done)
-            if op.code.startswith("leave"):
-                self._end_run(self._next_address())
+            if op.code == "leave_instead_if":
+                self._end_run(result)
             else:
                 self.goto_next()
         self.label(unless)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from emulator.cpu.state import MSR_EE
 from emulator.engines import layout, llvm_lanes
 from emulator.engines.pairs import Link
 from emulator.isa.values import Arg, Op, Slot, Value, Word
@@ -166,6 +167,8 @@ class ValuePrinter:
                 return f"or i64 {self.peek(self.value(args[0]), int(code[4:]))}, 0"
             case "real":
                 return f"sub i64 {self.value(args[0])}, {self.get(layout.MEMORY)}"
+            case "allows_interrupts":
+                return f"and i64 {self.get(layout.RUN_MSR)}, {MSR_EE}"
             case "small":
                 slot = args[0]
                 assert isinstance(slot, Slot)

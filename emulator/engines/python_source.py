@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from emulator.cpu.state import INDEX
 from emulator.isa.bits import MASK64, sign_extend
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Op, Slot, Value, Word
@@ -62,6 +63,7 @@ _EXPRESSIONS = {
     "imm": "imm",
     "target": "target",
     "pc": "pc",
+    "icount": f"w[{INDEX['icount']}]",
     **{f"load{size}": f"load{size}({{0}})" for size in (1, 2, 4, 8)},
 }
 _STATEMENTS = {

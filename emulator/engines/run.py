@@ -19,18 +19,16 @@ Execute = Callable[[int, bool], bool]
 
 def run(processor: Processor, execute: Execute, limit: int) -> Exit | None:
     """Complete at most `limit` instructions (emulator.cpu.processor.Engine)."""
-    state = processor.state
-    start = state.icount
-    interrupts = 0
+    state, elapsed = processor.state, processor.timers.elapsed
+    start, end = state.icount, elapsed() + limit
     is_first = True
-    while (left := limit - (state.icount - start) - interrupts) > 0:
+    while (left := end - elapsed()) > 0:
         try:
             try:
                 if execute(left, is_first):
                     return None
             except Interrupt as interrupt:
-                # It counts against the limit, so that a handler that faults at once cannot hold us here.
-                interrupts += 1
+                # It takes time, so that a handler that faults at once cannot hold us here.
                 deliver(state, interrupt)
         except Leave as leave:
             if not leave.retry:

@@ -36,7 +36,7 @@ from emulator.isa.decode import Form, pack
 from emulator.isa.values import Helper
 from emulator.memory import Device
 
-_PC, _ICOUNT = INDEX["pc"], INDEX["icount"]
+_PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
 _WORDS_PER_RECORD = RECORD_SIZE // 8
 _LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
 _STORE = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
@@ -139,6 +139,7 @@ class ThreadedEngine:
 
     def run(self, limit: int) -> Exit | None:
         """Complete at most `limit` instructions (emulator.cpu.processor.Engine)."""
+        self._words[layout.RUN_MSR] = self._words[INDEX["msr"]]
         return run(self._processor, self._execute, limit)
 
     def invalidate(self, real: int, length: int) -> None:
@@ -179,15 +180,21 @@ class ThreadedEngine:
         words[layout.STOP_HANDLER] = self._stop_handler
         words[layout.PLANTED] = 0
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
+        words[layout.TLBS] = self._tlb.buffer_info()[0]
+        words[layout.FAR_TLBS] = self._far_tlb.buffer_info()[0]
         words[layout.MEMORY] = self._processor.memory.address
 
     def _execute(self, count: int, is_first: bool) -> bool:
-        """Run `count` instructions; True: fewer, since the context changed."""
+        """Run for the time of `count` instructions; True: less, since the context changed.
+
+        Time, since an interrupt that native code takes costs as much as an instruction and completes none.
+        """
         words = self._words
-        end = words[layout.END] = words[_ICOUNT] + count
-        tlb = self._tlb.buffer_info()[0] + layout.TLB_SIZE * self._use_context()
+        end = words[_ICOUNT] + words[_SLEPT] + count
         state_address = self._processor.state.address
-        while (left := end - words[_ICOUNT]) > 0:
+        while (left := end - words[_ICOUNT] - words[_SLEPT]) > 0:
+            # Native code may have changed the context since.
+            tlb = words[layout.TLBS] + layout.TLB_SIZE * self._use_context()
             pc = words[_PC]
             code = self._page(pc)
             index = (pc & PAGE - 1) >> 2
@@ -271,7 +278,7 @@ class ThreadedEngine:
         if context != self._device_context:
             self._device_context = context
             self._forget_devices()
-        self._words[layout.FAR_TLB] = self._far_tlb.buffer_info()[0] + layout.FAR_TLB_SIZE * context
+        self._words[layout.FAR_TLB] = self._words[layout.FAR_TLBS] + layout.FAR_TLB_SIZE * context
         return context
 
     def _forget_pages(self) -> None:

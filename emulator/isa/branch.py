@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.interrupts import Interrupt, Vector
+from emulator.cpu.interrupts import MSR_KEPT, SRR1_FROM_MSR, Interrupt, Vector
+from emulator.cpu.state import MSR_SF
+from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
 from emulator.isa.values import Builder, CrBit, CrField, Value
 
@@ -118,10 +120,24 @@ def _system_call(processor: Processor, level: int) -> int:
     raise Interrupt(Vector.SYSTEM_CALL, after=True)
 
 
+def _system_call_and_leave(processor: Processor, level: int) -> int:
+    _system_call(processor, level)
+    return processor.state.pc + 4
+
+
 @insn("010001 -:14 lev:7 -:3 1 -")
 def sc(t: Builder, lev: Value) -> None:
     """System Call; level 1 calls the hypervisor if there is one. Book I 2.4.2."""
-    t.call(_system_call, lev)
+    if not t.has_host_units:
+        t.call(_system_call, lev)
+        return
+    old = t.get("msr")
+    # SRR0 and the time that an interrupt takes: cpu/interrupts.deliver.
+    new = old & MSR_KEPT | MSR_SF | t.get("interrupt_msr")
+    t.leave_instead_if(lev.bit(0) | changes_more_than_context(t, old, new), _system_call_and_leave, lev)
+    t.put("srr0", t.pc() + 4)
+    t.put("srr1", old & SRR1_FROM_MSR)
+    t.switch(new, t.constant(int(Vector.SYSTEM_CALL)), is_interrupt=True)
 
 
 @insn("010011 bt:5 ba:5 bb:5 0100000001 -")

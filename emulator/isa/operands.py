@@ -113,7 +113,7 @@ KINDS: dict[str, Kind] = {
     ),
     # Each value is a form of its own.
     **dict.fromkeys(("rc", "oe", "lk", "wide", "idle"), _known(0, 1)),
-    "how": _known(0, 1, 2, 3),
+    "how": _known(0, 1, 2, 3, 4, 5),
     # BO without its hints (isa/branch).
     "bo": _known(0b00000, 0b00010, 0b00100, 0b01000, 0b01010, 0b01100, 0b10000, 0b10010, 0b10100),
 }

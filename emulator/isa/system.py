@@ -33,7 +33,9 @@ from emulator.cpu.state import (
     MSR_SF,
     MSR_VMX,
 )
+from emulator.cpu.timers import INSTRUCTIONS_PER_TICK
 from emulator.isa import fpscr, sprs
+from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
 from emulator.isa.values import AnyWord, Builder, Gpr, Value
 
@@ -47,7 +49,12 @@ _PRIVILEGED_WORD = 1
 _BY_FUNCTION = 2
 #: Writing these changes when interrupts come or what addresses mean.
 _BY_FUNCTION_ENDING_RUN = 3
+#: XER, which is kept in pieces, and the timebase for those who read it: often used, and easily told.
+_XER = 4
+_TIMEBASE = 5
 
+_XER_NUMBER = 1
+_TIMEBASE_NUMBERS = (268, 269)
 _ENDS_RUN = frozenset(
     {22, 25, 280, 284, 285, 1010, 1013, 1015, *performance.COUNTERS, performance.MMCR0, performance.MMCR1}
 )
@@ -58,6 +65,10 @@ def _access(spr: int, *, writing: bool) -> dict[str, int]:
     if sprs.is_plain(number, writing=writing):
         how = _PRIVILEGED_WORD if number & sprs.PRIVILEGED_BIT else _USER_WORD
         return {"word": sprs.SPRS[number].word or 0, "number": number, "how": how}
+    if number == _XER_NUMBER:
+        return {"word": INDEX["zero"], "number": number, "how": _XER}
+    if number in _TIMEBASE_NUMBERS and not writing:
+        return {"word": INDEX["zero"], "number": number, "how": _TIMEBASE}
     how = _BY_FUNCTION_ENDING_RUN if writing and number in _ENDS_RUN else _BY_FUNCTION
     return {"word": INDEX["zero"], "number": number, "how": how}
 
@@ -71,8 +82,16 @@ def _writing(spr: int) -> dict[str, int]:
 
 
 def _read_spr(t: Builder, rt: Gpr, word: AnyWord, number: Value, how: int) -> None:
-    if how == _BY_FUNCTION:
+    if how in (_BY_FUNCTION, _BY_FUNCTION_ENDING_RUN):
         t.set_gpr(rt, t.call(sprs.read, number, t.gpr(rt)))
+        return
+    if how == _XER:
+        t.set_gpr(rt, t.get("so") << 31 | t.get("ov") << 30 | t.get("ca") << 29 | t.get("xer_rest"))
+        return
+    if how == _TIMEBASE:
+        ticks = (t.icount() + t.get("time_slept")).divide(t.constant(INSTRUCTIONS_PER_TICK))
+        timebase = ticks + t.get("tb_offset")
+        t.set_gpr(rt, t.select(number.bit(0), timebase >> 32, timebase))
         return
     if how == _PRIVILEGED_WORD:
         t.require_privilege()
@@ -94,6 +113,12 @@ def mftb(t: Builder, rt: Gpr, word: AnyWord, number: Value, how: int) -> None:
 @insn("011111 rs:5 spr:10 0111010011 -", operands=_writing)
 def mtspr(t: Builder, rs: Gpr, word: AnyWord, number: Value, how: int) -> None:
     """Move to Special-Purpose Register. Book I 3.3.13, Book III 3.4.1."""
+    if how == _XER:
+        value = t.gpr(rs)
+        for name, position in (("so", 31), ("ov", 30), ("ca", 29)):
+            t.put(name, value.bit(position).as_word())
+        t.put("xer_rest", value.zext(7))
+        return
     if how >= _BY_FUNCTION:
         t.call(sprs.write, number, t.gpr(rs))
         if how == _BY_FUNCTION_ENDING_RUN:
@@ -112,6 +137,12 @@ MSR_BITS = (MSR_SF | MSR_ISF | MSR_HV | MSR_VMX | MSR_EE | MSR_PR | MSR_FP | MSR
 )
 #: HID0's doze, nap and deep nap: with one of them, MSR[POW] makes the processor wait for an interrupt.
 _HID0_NAP = 0x01C0_0000_0000_0000
+
+
+def _complete_msr(t: Builder, value: Value, old: Value) -> Value:
+    """Return what the MSR becomes when `value` is written to it; as `_set_msr` does."""
+    forced = t.select((value & MSR_PR).differs(0), MSR_EE | MSR_IR | MSR_DR, t.constant(0))
+    return (value | forced) & MSR_BITS | old & MSR_IDENTITY
 
 
 def _set_msr(processor: Processor, value: int) -> None:
@@ -143,6 +174,29 @@ def _mtmsrd(processor: Processor, value: int, changes: int) -> int:
     return 0
 
 
+def _mtmsrd_and_leave(processor: Processor, value: int, changes: int) -> int:
+    _mtmsrd(processor, value, changes)
+    return processor.state.pc + 4
+
+
+def _write_msr(t: Builder, value: Value, changes: int) -> None:
+    """Replace the bits `changes` of the MSR."""
+    t.require_privilege()
+    if not t.has_host_units:
+        t.call(_mtmsrd, value, changes)
+        t.context_changed()
+        return
+    old = t.get("msr")
+    new = _complete_msr(t, old & ~changes & _ALL | value & changes, old)
+    ends = changes_more_than_context(t, old, new) | (value & changes & MSR_POW).differs(0)
+    t.leave_instead_if(ends, _mtmsrd_and_leave, value, changes)
+    if changes & ~_MTMSR_L_BITS:
+        t.switch(new, t.pc() + 4 if t.is64 else (t.pc() + 4).zext(32))
+    else:
+        t.put("msr", new)
+
+
+_ALL = (1 << 64) - 1
 #: What mtmsrd alters: not HV and not ME, which only rfid in hypervisor state does (Book III 3.4.1).
 _MTMSRD_BITS = ~(MSR_HV | MSR_ME | MSR_IDENTITY) & (1 << 64) - 1
 _MTMSR_BITS = _MTMSRD_BITS & 0xFFFF_FFFF
@@ -152,17 +206,13 @@ _MTMSR_L_BITS = MSR_EE | MSR_RI
 @insn("011111 rs:5 -:4 wide:1 -:5 0010110010 -")
 def mtmsrd(t: Builder, rs: Gpr, wide: int) -> None:
     """Move to Machine State Register Doubleword; with L = 1 only EE and RI. Book III 3.4.1."""
-    t.require_privilege()
-    t.call(_mtmsrd, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSRD_BITS)
-    t.context_changed()
+    _write_msr(t, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSRD_BITS)
 
 
 @insn("011111 rs:5 -:4 wide:1 -:5 0010010010 -")
 def mtmsr(t: Builder, rs: Gpr, wide: int) -> None:
     """Move to Machine State Register: its low half. Book III 3.4.1."""
-    t.require_privilege()
-    t.call(_mtmsrd, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSR_BITS)
-    t.context_changed()
+    _write_msr(t, t.gpr(rs), _MTMSR_L_BITS if wide else _MTMSR_BITS)
 
 
 @insn("011111 rt:5 -:10 0001010011 -")
@@ -193,9 +243,16 @@ def _rfid(processor: Processor) -> int:
 def rfid(t: Builder) -> None:
     """Return from Interrupt Doubleword. Book III 3.3.1."""
     t.require_privilege()
-    target = t.call(_rfid)
-    t.context_changed()
-    t.branch(target)
+    if not t.has_host_units:
+        target = t.call(_rfid)
+        t.context_changed()
+        t.branch(target)
+        return
+    old, value = t.get("msr"), t.get("srr1")
+    guest = value & ~(MSR_HV | MSR_ME) & _ALL | old & MSR_ME
+    new = _complete_msr(t, t.select((old & MSR_HV).differs(0), value, guest), old)
+    t.leave_instead_if(changes_more_than_context(t, old, new), _rfid)
+    t.switch(new, t.get("srr0") & (~3 if t.is64 else 0xFFFF_FFFC))
 
 
 # Segment and translation lookaside buffers (Book III 4.11).

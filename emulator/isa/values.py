@@ -341,6 +341,10 @@ class Builder:
         """Return the address of this instruction."""
         return self._value("pc")
 
+    def icount(self) -> Value:
+        """Return how many instructions have completed since power-on, before this one."""
+        return self._value("icount")
+
     def small(self, number: int) -> Value:
         """Return slot `number` itself, a number below 2^16."""
         return self._value("small", Slot(number))
@@ -419,7 +423,7 @@ class Builder:
         self._step("instead_if", condition, helper, *args)
 
     def leave_instead_if(self, condition: Value, helper: Helper, *args: Value | int) -> None:
-        """As `instead_if`; the instruction then ends the run as one with `context_changed` does."""
+        """As `instead_if`; the run ends after the instruction, at the address that the helper returns."""
         self._step("leave_instead_if", condition, helper, *args)
 
     def require_privilege(self) -> None:
@@ -437,6 +441,20 @@ class Builder:
     def branch_if(self, condition: Value, target: Value) -> None:
         """Continue at `target` if `condition` holds, else at the next instruction; the last step."""
         self._step("branch_if", condition, target)
+
+    def allows_interrupts(self) -> Value:
+        """Tell, where there are `has_host_units`, whether the run ends in time for the next interrupt.
+
+        So it does if interrupts were enabled when it began.  A nonzero number means yes.
+        """
+        return self._value("allows_interrupts")
+
+    def switch(self, msr: Value, target: Value, *, is_interrupt: bool = False) -> None:
+        """Write the MSR, SF as it is, and continue at `target`, without ending the run; the last step.
+
+        `is_interrupt`: what took the time was an interrupt; the instruction did not complete.
+        """
+        self._step("switch", msr, target, int(is_interrupt))
 
     def context_changed(self) -> None:
         """End the run after this instruction: MSR, translation or decrementer changed."""
@@ -459,7 +477,8 @@ OPERATIONS: dict[str, int] = {
     **dict.fromkeys(("get", "load1", "load2", "load4", "load8", "call", "call_if"), 64),
     **dict.fromkeys(("put", "put_bit", "store1", "store2", "store4", "store8"), 0),
     **dict.fromkeys(("stop_if", "instead_if", "leave_instead_if"), 0),
-    **dict.fromkeys(("branch", "branch_if", "context_changed"), 0),
+    **dict.fromkeys(("branch", "branch_if", "switch", "context_changed"), 0),
+    **dict.fromkeys(("icount", "allows_interrupts"), 64),
     # Plain RAM.
     **dict.fromkeys(("find_load", "find_store", "peek4", "peek8", "real"), 64),
     **dict.fromkeys(("poke4", "poke8", "load_registers", "store_registers", "clear"), 0),

@@ -31,8 +31,11 @@ FORMS_ELSEWHERE = {
     "b_idle1_lk0": "a branch to itself: test_isa_system",
     "b_idle1_lk1": "a branch to itself that links: test_engine_agreement",
     "mfspr_how1": "a privileged register: the driver of test_isa_interrupts reads some",
+    "mfspr_how2": "DEC, the performance monitor: test_isa_system",
     "mfspr_how3": "never decoded: reading changes nothing",
+    "mfspr_how5": "a clock: test_isa_system",
     "mtspr_how1": "a privileged register: the driver of test_isa_interrupts writes some",
+    "mtspr_how5": "never decoded: the timebase is written at other numbers",
     "mtspr_how3": "SDR1, ASR, DEC, timebase: test_isa_system",
     **{
         f"bcctr_bo{bo}_lk{lk}": "an invalid form, asking to decrement CTR; it does what its valid twin does"
