@@ -93,6 +93,7 @@ class Machine:
             case MachineKind.HARDWARE:
                 self.uart = Uart16550(self.wire, self.timers.elapsed)
                 self.memory.add_device(SERIAL_PORT, uart16550.REGISTERS, self.uart)
+                self.processor.takes_vmx_assist = True
             case MachineKind.MAMBO:
                 calls = SimulatorCalls(self.console, self.wire, self.config.epoch)
                 self.processor.simulator_call = calls.call

@@ -43,6 +43,8 @@ class Processor:
     simulator_call: Callable[[Processor, int], None] | None = None
     #: Called for `sc 1` when the machine is a partition; returns after setting r3...; None: an ordinary sc.
     hypervisor_call: Callable[[Processor], None] | None = None
+    #: Whether denormals in AltiVec's Java mode are a handler's work, as on a 970, or are computed at once.
+    takes_vmx_assist: bool = False
     #: Told by icbi that the code at real addresses [real, real + length) changed; set by the engine.
     invalidate_code: Callable[[int, int], None] = field(default=_no_code)
     #: Asked when a breakpoint at pc is reached, with the state exact: False lets the run go on.

@@ -2,8 +2,8 @@
 status (AltiVec 3.2).
 
 Each computation has two forms, as in isa/float_shortcut: on double images by isa/softfloat, for every operand
-there is, and recorded for the host's vector unit, which agrees but for NaNs and for denormals in non-Java
-mode; then the outcome is `unfit` and softfloat does it after all.
+there is, and recorded for the host's vector unit, which agrees but for NaNs and denormals; then the outcome
+is `unfit` and softfloat does it after all.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ def _on_host(host: Lane, operands: Sequence[Value], vscr: Value) -> Outcome:
     columns = [wide.split(v, 32, True, 32) for v in operands]
     result: Wide = host(*columns)
     everything = [*columns, result]
-    flushed = (vscr & NJ).differs(0) & _any(_is_denormal, everything)
-    return Outcome(join(result, 32), False, _any(_is_nan, everything) | flushed)
+    return Outcome(join(result, 32), False, _any(_is_nan, everything) | _any(_is_denormal, everything))
 
 
 def _any(test: Callable[[Wide], Wide], columns: Sequence[Wide]) -> Value:
@@ -92,6 +91,12 @@ def _rank(x: Wide) -> Wide:
 
 
 # In plain ints.
+
+
+def has_denormal(vector: int) -> bool:
+    """Tell whether a single lane of `vector` is denormal."""
+    lanes = [vector >> shift & _MAGNITUDE for shift in (96, 64, 32, 0)]
+    return any(0 < lane < _SMALLEST_NORMAL for lane in lanes)
 
 
 def _flushed(single: int) -> int:
@@ -296,16 +301,15 @@ _TWO_TO_31, _TWO_TO_32 = 0x4F00_0000, 0x4F80_0000
 
 
 def _host_to_fixed(signed: bool, vector: Value, exponent: Value) -> Outcome:
-    # A denormal is less than one, whatever it is multiplied with.
-    x, scale = wide.split(vector, 32, True, 32), fill(exponent + 127 << 23, 32)
+    given, scale = wide.split(vector, 32, True, 32), fill(exponent + 127 << 23, 32)
     assert isinstance(scale, Wide)
-    x = x.on_unit("fmul", scale)
+    x = given.on_unit("fmul", scale)
     number = _ordinal(x)
     if signed:
         result, outside = x.on_unit("fptosi"), (number >= _TWO_TO_31) | (number < -_TWO_TO_31)
     else:
         result, outside = x.on_unit("fptoui"), (number >= _TWO_TO_32) | (number < 1 - _ONE_SINGLE)
-    return Outcome(join(result, 32), outside.any(), _is_nan(x).any())
+    return Outcome(join(result, 32), outside.any(), _is_nan(x).any() | _is_denormal(given).any())
 
 
 def comparing(relation: Lane) -> Operation:

@@ -414,6 +414,14 @@ ROWS = (
 )  # fmt: skip
 
 
+#: What leaves denormals, operands and results, to a handler in Java mode (970 user's manual, 4.5.17).
+_TO_FIXED = ("vctuxs", "vctsxs")
+_ASSISTED = frozenset(
+    {"vaddfp", "vsubfp", "vmaddfp", "vnmsubfp", "vrefp", "vrsqrtefp", "vexptefp", "vlogefp"}
+    | {"vrfin", "vrfiz", "vrfip", "vrfim", *_TO_FIXED}
+)
+
+
 def _operate(processor: Processor, number: int, target: int, *operands: int) -> int:
     """Compute row `number`; operands are state words of registers, or numbers if the shape says so."""
     row = ROWS[number]
@@ -425,6 +433,11 @@ def _operate(processor: Processor, number: int, target: int, *operands: int) -> 
     vscr = state.get("vscr")
     outcome = row.operation(values, vscr)
     assert outcome is not None
+    if processor.takes_vmx_assist and row.name in _ASSISTED and not vscr & lanes.NJ:
+        results = [] if row.name in _TO_FIXED else [outcome.vector]
+        vectors = [v for v, kind in zip(values, row.shape, strict=True) if kind in "abc"]
+        if any(map(float_lanes.has_denormal, vectors + results)):
+            raise Interrupt(Vector.VMX_ASSIST)
     _write(processor, target, outcome.vector)
     if outcome.saturated:
         state.put("vscr", vscr | lanes.SAT)
