@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 from xml.sax.saxutils import quoteattr
@@ -29,6 +29,7 @@ from gdbstub.target import (
     Target,
     TargetError,
     TargetLost,
+    Thread,
     Unhurried,
     Unsupported,
 )
@@ -59,6 +60,9 @@ class Attachment:
     breakpoints: set[Breakpoint] = field(default_factory=set)
     refused: dict[Breakpoint, str] = field(default_factory=dict)
     is_extended: bool = False
+    # In extended mode a client stays after it has killed or let go, with nothing to debug until it runs or
+    # attaches again.
+    holds_target: bool = True
     file: bytes | None = None
     unhurried: Unhurried | None = field(init=False)
 
@@ -331,9 +335,13 @@ async def _select_thread(attachment: Attachment, command: commands.SelectThread)
     return replies.OK
 
 
+async def _threads(attachment: Attachment) -> Sequence[Thread]:
+    return await attachment.target.threads() if attachment.holds_target else ()
+
+
 async def _existing(attachment: Attachment, thread: int) -> int:
     picked = await attachment.pick(thread)
-    if picked not in [known.id for known in await attachment.target.threads()]:
+    if picked not in [known.id for known in await _threads(attachment)]:
         raise TargetError(errno.ESRCH, f"there is no thread {thread}")
     return picked
 
@@ -351,7 +359,8 @@ async def _current_thread(attachment: Attachment, command: commands.CurrentThrea
 
 @answers(commands.FirstThreads)
 async def _first_threads(attachment: Attachment, command: commands.FirstThreads) -> bytes:
-    return b"m" + b",".join([b"%x" % thread.id for thread in await attachment.target.threads()])
+    threads = await _threads(attachment)
+    return b"m" + b",".join([b"%x" % thread.id for thread in threads]) if threads else b"l"
 
 
 @answers(commands.MoreThreads)
@@ -378,7 +387,7 @@ async def _features_object(attachment: Attachment, annex: str) -> str:
 
 async def _threads_object(attachment: Attachment, annex: str) -> str:
     rows = []
-    for thread in await attachment.target.threads():
+    for thread in await _threads(attachment):
         core = "" if thread.core is None else f' core="{thread.core}"'
         name = f" name={quoteattr(thread.name)}" if thread.name else ""
         rows.append(f'<thread id="{thread.id:x}"{core}{name}>{thread.state}</thread>\n')

@@ -184,15 +184,19 @@ class Conversation:
                 case commands.Detach():
                     await self._detach()
                     session.reply(replies.OK)
-                    session.close()
+                    attachment.holds_target = False
+                    if not attachment.is_extended:
+                        session.close()
                 case commands.Kill():
                     await self._kill()
                     session.close()
                 case commands.KillProcess():
                     await self._kill()
+                    attachment.holds_target = False
                     session.reply(replies.OK)
                 case commands.Attach():
-                    await self._query_stop()
+                    await self._stop_target()
+                    await self._hold_target()
                 case commands.Restart():
                     # Has no reply, whatever comes of it (GDB manual, "Packets").
                     try:
@@ -204,7 +208,7 @@ class Conversation:
                     if not isinstance(self._target, Reset):
                         raise TargetError(errno.ENOTSUP, "this target cannot be started again")
                     await self._reset()
-                    await self._query_stop()
+                    await self._hold_target()
                 case _ if isinstance(request, answers.RESUMING):
                     await self._run(request)
                 case Interrupt():
@@ -222,8 +226,16 @@ class Conversation:
         except TargetError as problem:
             session.reply(replies.error(problem, attachment.features))
 
+    async def _hold_target(self) -> None:
+        """Have something to debug from now on."""
+        self._attachment.holds_target = True
+        await self._query_stop()
+
     async def _query_stop(self) -> None:
         """Say why the target stands still."""
+        if not self._attachment.holds_target:
+            self._session.reply(replies.format_stop(StopReason(StopKind.EXITED)))
+            return
         assert self._target.stopped is not None
         reason = await self._with_registers(self._target.stopped)
         self._session.reply(replies.format_stop(reason, self._attachment.features))
@@ -238,19 +250,22 @@ class Conversation:
         it spin for ever.
         """
         try:
+            await self._stop_target()
+        except TargetError as problem:
+            self._session.reply(f"E.{problem}".encode())
+            await self._flush()
+            self._session.close()
+            return False
+        return True
+
+    async def _stop_target(self) -> None:
+        try:
             with trio.fail_after(ATTACH_PATIENCE):
                 if self._target.stopped is None:
                     await self._target.interrupt()
                     await self._target.wait_stop()
-            return True
-        except TargetError as problem:
-            text = str(problem)
         except trio.TooSlowError:
-            text = "the target does not stop"
-        self._session.reply(f"E.{text}".encode())
-        await self._flush()
-        self._session.close()
-        return False
+            raise TargetError(errno.ETIMEDOUT, "the target does not stop") from None
 
     async def _with_registers(self, reason: StopReason) -> StopReason:
         """Add the registers gdb asks for after every stop, so that it need not."""
@@ -304,6 +319,8 @@ class Conversation:
         target, session = self._target, self._session
         self._is_interrupted = trio.current_time() - self._crossed_at < CROSSING
         self._crossed_at = -math.inf
+        if not self._attachment.holds_target:
+            raise TargetError(errno.ESRCH, "nothing is being debugged; attach or run")
         actions = await self._actions(request)
         session.run()
         try:

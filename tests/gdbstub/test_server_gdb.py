@@ -255,6 +255,14 @@ def test_extended_remote_runs_again() -> None:
     assert output.count("Breakpoint 1, work") == 2, output
 
 
+def test_extended_remote_stays_after_detach_and_kill() -> None:
+    let_go = ("detach", "info threads", "attach 1", "info registers pc")
+    killed = ("kill", "info threads", "tbreak work", "run", "bt")
+    output = debug(MachineTarget(program.load()), *let_go, *killed, connect="extended-remote")
+    assert output.count("No threads.") == 2, output
+    assert re.search(r"pc +0x10000\w+.*#0 +work", output, re.DOTALL), output
+
+
 def test_the_memory_map_is_shown() -> None:
     output = debug(MachineTarget(program.load()), "info mem")
     assert re.search(r"0x0+ +0x80+ rw", output) and re.search(r"0x80+ +\S+ +rw", output), output
