@@ -2,14 +2,15 @@
 
 A subcommand's module has `register(subparsers)`, which describes its arguments and sets `run`, a function
 from the parsed arguments to an exit status.  Whatever the user can mend reaches this module as UserError, or
-as the like of it from the three packages, and becomes one line and status 2; Ctrl-C is status 130; anything
-else is our bug and keeps its traceback.
+as the like of it from the three packages, and becomes one line and status 2; Ctrl-C is status 130, SIGTERM
+143 and SIGHUP 129, as if the signal had ended us; anything else is our bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,8 +18,11 @@ from importlib.metadata import version
 
 from emulator.boot import LoadError
 from k42.errors import UserError, only_error
+from thinwire import lifetime
+from thinwire.arguments import Parser
 from thinwire.control import ControlError
 from thinwire.endpoints import EndpointError
+from thinwire.journal import Handler, Journal
 from thinwire.line import LineError
 from thinwire.server import ServeError
 
@@ -31,21 +35,31 @@ SUBCOMMANDS = (
 MISTAKES = (UserError, EndpointError, LineError, ServeError, ControlError, LoadError)
 
 USAGE_ERROR = 2
-INTERRUPTED = 130
+#: What a shell reports for a program that signal N has ended, less N.
+SIGNALLED = 128
+INTERRUPTED = SIGNALLED + signal.SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    lifetime.keep_standard_descriptors()
+    try:
+        return _run(argv)
+    finally:
+        lifetime.flush_output()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     own, foreign = _split(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser(_needed(own))
     arguments = parser.parse_args(own)
     if foreign and arguments.command != "gdb":
         parser.error(f"{arguments.command} passes nothing on: leave out `--` and what follows it")
     arguments.foreign = foreign
-    logging.basicConfig(
-        level=(logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)],
-        format="%(asctime)s %(name)s: %(message)s",
-    )
+    handler = Handler(Journal(2))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
+    logging.basicConfig(level=level, handlers=[handler])
     try:
         return int(arguments.run(arguments))
     except BaseException as error:
@@ -62,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return USAGE_ERROR
             case KeyboardInterrupt():
                 return INTERRUPTED
+            case lifetime.Terminated(number=number):
+                return SIGNALLED + number
             case BrokenPipeError():
                 # `k42 trace show FILE | head`: nobody reads any more, and that is fine.
                 sys.stderr.close()
@@ -85,7 +101,7 @@ def _needed(own: Sequence[str]) -> Sequence[str]:
 
 def build_parser(names: Sequence[str] = SUBCOMMANDS) -> argparse.ArgumentParser:
     """Return the parser of the whole command, or of what of it concerns these subcommands."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="k42", description="Debug a PPC64 kernel over one wire.", epilog="k42 COMMAND --help tells more."
     )
     parser.add_argument("--version", action="version", version=f"k42 {version('k42-wire')}")

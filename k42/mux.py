@@ -15,6 +15,7 @@ from k42.running import run_async
 from thinwire import arguments as mux_options
 from thinwire.control import default_path, open_control
 from thinwire.endpoints import ChannelSpec, Endpoint, assign_channels, parse_endpoint
+from thinwire.journal import Journal
 from thinwire.server import Opener, Options, Server, serve
 
 
@@ -23,8 +24,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "mux",
         help="only the multiplexer",
         epilog="A CHANNEL is PORT, HOST:PORT, unix:PATH, listen-unix:PATH, pty[:LINK], stdio, stdout, "
-        "stderr, log:FILE, exec:COMMAND or gdb:PORT (the bridge to the kernel's stub); channels are numbered "
-        "from 0, and `:` goes on at the next multiple of 8.",
+        "stderr, log:FILE, exec:COMMAND, gdb:PORT (the bridge to the kernel's stub) or - (not used); "
+        "channels are numbered from 0, and `:` goes on at the next multiple of 8.",
     )
     parser.add_argument(
         "victim",
@@ -62,10 +63,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
             nursery, parse_endpoint(machine.line), channels, mux_options.choose(arguments), openers
         )
         await open_control(server, control, nursery, reset_by(machine.reset_command))
+        messages = Journal(1)
         for number, port in sorted(server.ports.items()):
-            print(f"channel {number:<2}  {', '.join(port.places)}")
-        print(f"control     {control}")
-        print(f"line        {server.place}", flush=True)
+            messages.write(f"channel {number:<2}  {', '.join(port.places)}\n")
+        messages.write(f"control     {control}\nline        {server.place}\n")
 
 
 async def start_server(

@@ -6,6 +6,7 @@
 
 import argparse
 import math
+from typing import NoReturn
 
 from thinwire.endpoints import LOOPBACK, EndpointError, Listen, ListenUnix, parse_endpoint
 from thinwire.frames import CHANNELS
@@ -14,6 +15,14 @@ from thinwire.serial_line import Manners
 from thinwire.server import Options
 
 WHEN_FULL = {"drop-oldest": Rules().patience, "block": math.inf}
+
+
+class Parser(argparse.ArgumentParser):
+    """Names a mistake in one line; the usage is what --help is for."""
+
+    def error(self, message: str) -> NoReturn:
+        """See argparse: exit with status 2."""
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     serial.add_argument(
         "--fixed-speed",
         nargs="?",
-        type=int,
+        type=_speed,
         const=0,
         metavar="N",
         help="never change the line's speed [from N bits a second]",
@@ -155,6 +164,10 @@ def _milliseconds(text: str) -> float:
 
 def _kibibytes(text: str) -> int:
     return _number(text, "KiB") * 1024
+
+
+def _speed(text: str) -> int:
+    return _number(text, "bits a second")
 
 
 def _number(text: str, unit: str) -> int:

@@ -35,7 +35,7 @@ from thinwire.endpoints import (
 )
 from thinwire.line import LineError
 from thinwire.mux import CONSOLE
-from thinwire.sources import RETRY, connect_unix, listen_tcp, listen_unix, open_pty
+from thinwire.sources import RETRY, accept_one, connect_unix, listen_tcp, listen_unix, open_pty
 
 log = logging.getLogger("thinwire")
 
@@ -64,13 +64,14 @@ async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery) -> str:
         case LogFile(path, timestamps):
             port.channel.readable = False
             try:
-                sink = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+                sink = os.open(path, flags, 0o644)
             except OSError as error:
                 raise LineError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
             if timestamps:
                 nursery.start_soon(_log_with_time, port, sink, path)
             else:
-                nursery.start_soon(_serve_descriptors, port, -1, sink, path)
+                nursery.start_soon(_log, port, sink, path)
         case Exec(command):
             nursery.start_soon(_serve_command, port, command)
         case Device() | _:
@@ -113,8 +114,7 @@ async def accept_clients(
         try:
             async with trio.open_nursery() as clients:
                 while True:
-                    sock, _ = await listener.accept()
-                    clients.start_soon(serve, sock)
+                    clients.start_soon(serve, await accept_one(listener))
         finally:
             listener.close()
             if isinstance(spec, ListenUnix):
@@ -215,6 +215,12 @@ async def _connect_tcp(host: str, number: int) -> int:
     return descriptors.detach_socket((await trio.open_tcp_stream(host, number)).socket)
 
 
+async def _log(port: Port, sink: int, path: str) -> None:
+    """Write the channel to a file, until the file takes no more."""
+    await _serve_descriptors(port, -1, sink, path)
+    log.error("channel %d: %s takes no more", port.number, path)
+
+
 async def _log_with_time(port: Port, sink: int, path: str) -> None:
     """Write each line with the time at which it began."""
     stream = ChannelStream(port, path)
@@ -222,16 +228,23 @@ async def _log_with_time(port: Port, sink: int, path: str) -> None:
     at_start = True
     try:
         while data := await stream.receive_some():
+            lines = b""
             for text in data.splitlines(keepends=True):
-                if at_start:
-                    now = time.time()
-                    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-                    os.write(sink, f"{stamp}.{int(now % 1 * 1000):03d} ".encode())
-                os.write(sink, text)
+                lines += (_stamp() if at_start else b"") + text
                 at_start = text.endswith(b"\n")
+            if not await descriptors.write_all(sink, lines):
+                log.error("channel %d: %s takes no more", port.number, path)
+                return
     finally:
         stream.close()
-        os.close(sink)
+        descriptors.close(sink)
+
+
+def _stamp() -> bytes:
+    """The time, for the beginning of a line."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    return f"{stamp}.{int(now % 1 * 1000):03d} ".encode()
 
 
 async def _serve_command(port: Port, command: str) -> None:

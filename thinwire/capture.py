@@ -16,14 +16,19 @@ so that Wireshark's own columns show it. `thinwire.lua` beside this file dissect
 missing: a recording of a crash is the one that matters. `describe` is a line for people.
 """
 
+import logging
+import os
 import struct
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from thinwire.frames import Read, Select, SetSpeed, Stray, Write, decode_one
 from thinwire.mux import Direction, Passage
+
+log = logging.getLogger("thinwire")
 
 LINK_TYPE = 147
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
@@ -48,15 +53,18 @@ class Packet:
 
 
 class Recorder:
-    """Writes passages to a file, unbuffered, so that nothing is missing after a crash."""
+    """Writes passages to a file, unbuffered, so that nothing is missing after a crash. When the file takes no
+    more, the recording ends with the last whole packet; the line goes on.
+    """
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
+        self._is_full = False
+        self._size = 0
         options = _option(_INTERFACE_NAME, b"thinwire") + _option(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))
         section = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1)
         interface = struct.pack("<HHI", LINK_TYPE, 0, 0) + options + _option(_OPTION_END, b"")
-        out.write(_block(_SECTION, section) + _block(_INTERFACE, interface))
-        out.flush()
+        self._put(_block(_SECTION, section) + _block(_INTERFACE, interface))
 
     def record(self, passage: Passage) -> None:
         """Add what passed on the line just now."""
@@ -69,8 +77,21 @@ class Recorder:
         head = struct.pack("<IIIII", 0, packet.time >> 32, packet.time & 0xFFFFFFFF, len(data), len(data))
         flags = struct.pack("<I", _OUTBOUND if packet.to_victim else _INBOUND)
         body = head + _padded(data) + _option(_PACKET_FLAGS, flags) + _option(_OPTION_END, b"")
-        self._out.write(_block(_PACKET, body))
-        self._out.flush()
+        if not self._is_full:
+            try:
+                self._put(_block(_PACKET, body))
+            except OSError as error:
+                self._is_full = True
+                log.error("the recording ends here: %s", os.strerror(error.errno or 0))
+                with suppress(OSError):
+                    self._out.truncate(self._size)
+
+    def _put(self, block: bytes) -> None:
+        """Append, all of it: an unbuffered file takes less when the disk is nearly full."""
+        rest = memoryview(block)
+        while rest:
+            rest = rest[self._out.write(rest) :]
+        self._size += len(block)
 
 
 def read(data: bytes) -> Iterator[Packet]:

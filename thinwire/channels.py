@@ -12,6 +12,7 @@ neither a slow nor an absent client costs another channel anything.
 
 import logging
 import os
+import select
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,9 +20,10 @@ import trio
 
 from thinwire import descriptors
 from thinwire.lookout import Lookout
-from thinwire.mux import Channel, Mux, Observer
+from thinwire.mux import CONSOLE, Channel, Mux, Observer
 
-log = logging.getLogger("thinwire")
+CONNECTIONS = logging.getLogger("thinwire.connections")
+"""Clients coming, leaving and missing, in the words of the original servers."""
 
 
 class ChannelBusy(Exception):
@@ -44,6 +46,9 @@ class Holder(Protocol):
 
     def evict(self) -> None:
         """Somebody else takes the channel over."""
+
+    def is_gone(self) -> bool:
+        """Whether nobody is there any more, though the victim has not read all that was sent."""
 
 
 class Port:
@@ -68,6 +73,7 @@ class Port:
         self._room = trio.Event()
         self._observed = trio.Event()
         self._observers_wait = False
+        self._is_awaited = False  # whether the user knows that a client is missing
 
     def status(self) -> dict[str, object]:
         """Who is here and what is queued, as plain values; sizes in bytes."""
@@ -89,10 +95,14 @@ class Port:
     # Attaching
 
     def attach(self, holder: Holder, *, take: bool = False) -> None:
-        """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one."""
+        """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one.
+
+        One that has gone is evicted anyway, with what we have not read of it: half a debugger's packet is
+        nothing to wait for. What was typed on the console is.
+        """
         self.lookout.look_at_clients()  # the holder may have left without our knowing yet
         if self.holder is not None:
-            if not take:
+            if not take and (self.number == CONSOLE or not self.holder.is_gone()):
                 raise ChannelBusy(f"channel {self.number} is held by {self.holder.name}")
             evicted, self.holder = self.holder, None
             evicted.evict()
@@ -103,7 +113,8 @@ class Port:
         self.mux.attach(self.number)
         if self.replays and self.clients > 1:
             self.mux.replay(self.number)
-        log.info("channel %d: %s is attached", self.number, holder.name)
+        self._is_awaited = False
+        CONNECTIONS.info("connection on channel %d (%s)", self.number, holder.name)
         holder.resume()
         self.lookout.look_at_clients()
         if self.holder is holder:  # and has not gone again already
@@ -115,7 +126,7 @@ class Port:
             return
         self.holder = None
         self.free.set()
-        log.info("channel %d: %s has left", self.number, holder.name)
+        CONNECTIONS.info("connection lost on channel %d (%s)", self.number, holder.name)
         self._send(self.mux.detach(self.number))
 
     # Moving bytes
@@ -124,6 +135,9 @@ class Port:
         """The channel has new output."""
         if self.holder is not None:
             self.holder.push()
+        elif not self._is_awaited:
+            self._is_awaited = True
+            CONNECTIONS.info("awaiting connection on channel %d (%s)", self.number, ", ".join(self.places))
         self.channel.outgoing.own()
         if self._observers_wait:
             self._observers_wait = False
@@ -236,6 +250,13 @@ class DescriptorClient:
         """See Holder."""
         self._leave()
 
+    def is_gone(self) -> bool:
+        """See Holder."""
+        poll = select.poll()
+        if self._source >= 0:
+            poll.register(self._source, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
     def _bring(self) -> bool:
         """Read what the client has sent; whether there may be more."""
         data = descriptors.read_now(self._source)
@@ -262,6 +283,9 @@ class DescriptorClient:
         """Nothing more either way: make room for the next at once; `run` cleans up."""
         self._is_blocked = True
         self._port.lookout.ignore(self._source)
+        if self._port.is_full and self._port.holder is self:
+            while unread := descriptors.read_now(self._source):
+                self._port.channel.dropped += len(unread)
         self._port.release(self)
         self._scope.cancel()
 
@@ -292,6 +316,10 @@ class ChannelStream(trio.abc.Stream):
         """See Holder: the stream ends for its user."""
         self._is_evicted = True
         self._wake.set()
+
+    def is_gone(self) -> bool:
+        """See Holder: it says so itself."""
+        return False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Type bytes; wait while the victim leaves too many unread."""

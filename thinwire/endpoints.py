@@ -14,6 +14,7 @@ Where the meaning is to listen (a channel, a gdb port), a bare PORT or HOST:PORT
 A channel may also be:
 
     stdout, stderr, stdin (the original's word for stdio)        log:FILE, log+time:FILE
+    -                     nothing: the channel is not used
     exec:COMMAND          WORD:REST with a word that the caller has an opener for, such as gdb:PORT
 
 Parsing is pure; `line` and `channels` open what is named here.
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 from thinwire.frames import CHANNELS, SET_SIZE
 
 LOOPBACK = "127.0.0.1"
+UNUSED = "-"
+"""The spec of a channel that is not used: writes to it are acknowledged and counted away."""
 
 
 class EndpointError(ValueError):
@@ -219,7 +222,7 @@ def assign_channels(
     specs: Sequence[str], foreign: Collection[str] = (), *, bind: str = LOOPBACK
 ) -> dict[int, ChannelSpec]:
     """Channel numbers for a list of specs: 0, 1, 2 and so on; ":" goes on at the next multiple of SET_SIZE,
-    at least by one.
+    at least by one, and "-" leaves one out.
 
     Raises EndpointError.
     """
@@ -233,7 +236,8 @@ def assign_channels(
             raise EndpointError(
                 f"{spec!r} would be channel {number}; there are {CHANNELS}, 0 to {CHANNELS - 1}"
             )
-        channels[number] = parse_channel(spec, foreign, bind=bind)
+        if spec != UNUSED:
+            channels[number] = parse_channel(spec, foreign, bind=bind)
         number += 1
     return channels
 

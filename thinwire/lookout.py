@@ -78,10 +78,9 @@ class Lookout:
         for descriptor, events in ready:
             if descriptor == self._line:
                 has_line = True
-            elif bring := self._bring.get(descriptor):  # gone if another one's leaving took it along
-                if bring() and events & _GONE:
-                    while self._bring.get(descriptor) is bring and bring():
-                        pass  # last words stand before the end, and both belong to this look
+            elif (bring := self._bring.get(descriptor)) and bring() and events & _GONE:
+                while self._bring.get(descriptor) is bring and bring():
+                    pass  # last words stand before the end, and both belong to this look
         return has_line
 
     def linger(self) -> bool:

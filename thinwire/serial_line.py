@@ -354,6 +354,8 @@ def open_serial_device(path: str, manners: Manners) -> SerialLine:
     except serial.SerialException as error:
         if "exclusively lock" in str(error):
             raise LineError(f"{path} is in use by another program") from error
+        if isinstance(error.__context__, termios.error):
+            raise LineError(f"{path} is no serial device: {error.__context__.args[-1]}") from error
         raise OSError(error.errno or errno.EIO, str(error)) from error
     with suppress(OSError):
         fcntl.ioctl(port.fileno(), termios.TIOCEXCL)

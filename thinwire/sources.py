@@ -12,8 +12,8 @@ import pty
 import socket
 import stat
 import tty
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -38,6 +38,9 @@ log = logging.getLogger("thinwire")
 
 RETRY = 0.25
 """Seconds between attempts to open a line that is not there yet."""
+
+HESITATION = 50e-6
+"""Seconds that each of many short lives of a line adds to the pause before the next."""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; beyond it the system makes clients wait a second and try again.
@@ -67,9 +70,9 @@ async def open_source(
     """
     match origin:
         case Connect(host, port):
-            yield Source(str(origin), lambda: _insist(origin, lambda: _connect(host, port)))
+            yield Source(str(origin), _Persistent(origin, lambda: _connect(host, port)).open)
         case ConnectUnix(path):
-            yield Source(path, lambda: _insist(origin, lambda: _connect_unix(path)))
+            yield Source(path, _Persistent(origin, lambda: _connect_unix(path)).open)
         case Listen(host, port):
             listener = await _listen(origin, host, port)
             with listener:
@@ -88,31 +91,65 @@ async def open_source(
         case Stdio():
             yield Source("stdio", _stdio, reopens=False)
         case Device(path):
-            yield Source(path, lambda: _insist(origin, lambda: _open_device(path, manners)))
+            yield Source(path, _Persistent(origin, lambda: _open_device(path, manners)).open)
         case Rfc2217(host, port):
-            yield Source(str(origin), lambda: _insist(origin, lambda: _open_network(host, port, manners)))
+            yield Source(str(origin), _Persistent(origin, lambda: _open_network(host, port, manners)).open)
         case Control():
             raise LineError(f"{origin} cannot be a line")
         case factory:
             yield Source("in this process", lambda: _stream(factory))
 
 
-async def _insist(origin: Endpoint, attempt: Callable[[], Awaitable[Line]]) -> Line:
-    """Try until it works: the machine may not have been switched on yet."""
-    told = ""
-    while True:
-        try:
-            return await attempt()
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            if isinstance(error, socket.gaierror):
-                raise LineError(f"{origin}: the host is not known ({error.strerror})") from error
-            if error.errno == errno.EACCES:
-                raise LineError(f"{origin}: permission denied") from error
-            if reason != told:
-                log.warning("waiting for %s: %s", origin, reason)
-                told = reason
-        await trio.sleep(RETRY)
+class _Persistent:
+    """Opens what may not be there yet, or is gone for the moment: tries until it works.
+
+    Only what was never open can be a mistake of the user's (an unknown host, a device he may not use). Later
+    the same errors pass: a name server sleeps, a hot-plugged device gets its permissions a moment after its
+    name. Something that accepts and hangs up at once is called again more and more slowly.
+    """
+
+    def __init__(self, origin: Endpoint, attempt: Callable[[], Awaitable[Line]]) -> None:
+        self._origin = origin
+        self._attempt = attempt
+        self._opened_at = float("-inf")
+        self._hasty = 0  # lives in a row that were shorter than RETRY
+
+    async def open(self) -> Line:
+        """The next life. Raises LineError if there was none yet and trying again will not help."""
+        is_first = self._opened_at == float("-inf")
+        is_hasty = trio.current_time() - self._opened_at < RETRY
+        self._hasty = self._hasty + 1 if is_hasty else 0
+        await trio.sleep(min(RETRY, self._hasty * HESITATION))
+        told = ""
+        while True:
+            try:
+                line = await self._attempt()
+            except (OSError, LineError) as error:
+                if is_first:
+                    self._judge(error)
+                reason = _reason(error)
+                if reason != told:
+                    log.warning("waiting for %s: %s", self._origin, reason)
+                    told = reason
+            else:
+                self._opened_at = trio.current_time()
+                return line
+            await trio.sleep(RETRY)
+
+    def _judge(self, error: OSError | LineError) -> None:
+        """Raise LineError for what does not pass by itself."""
+        if isinstance(error, LineError):
+            raise error
+        if isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN:
+            raise LineError(f"{self._origin}: the host is not known ({error.strerror})") from error
+        if error.errno == errno.EACCES:
+            raise LineError(f"{self._origin}: permission denied") from error
+
+
+def _reason(error: OSError | LineError) -> str:
+    """What went wrong, for people."""
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    return os.strerror(number) if number else str(error)
 
 
 async def _connect(host: str, port: int) -> Line:
@@ -125,7 +162,8 @@ async def connect_unix(path: str) -> int:
     """A nonblocking descriptor connected to a Unix socket. Raises OSError."""
     sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        await sock.connect(path)
+        with _short_path(path) as short:
+            await sock.connect(short)
     except BaseException:
         sock.close()
         raise
@@ -138,9 +176,27 @@ async def _connect_unix(path: str) -> Line:
 
 
 async def _accept(listener: trio.socket.SocketType) -> Line:
-    sock, _ = await listener.accept()
-    descriptor = descriptors.detach_socket(sock)
+    descriptor = descriptors.detach_socket(await accept_one(listener))
     return DescriptorLine(descriptor, descriptor)
+
+
+async def accept_one(listener: trio.socket.SocketType) -> trio.socket.SocketType:
+    """The next connection. When descriptors or memory have run out, those who call wait until there are some
+    again.
+    """
+    while True:
+        try:
+            sock, _ = await listener.accept()
+            return sock
+        except OSError as error:
+            if error.errno in _SCARCE:
+                log.warning("cannot take a connection: %s", _reason(error))
+                await trio.sleep(RETRY)
+            elif error.errno in (errno.EBADF, errno.ENOTSOCK, errno.EINVAL):
+                raise
+
+
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 async def _duplicate(descriptor: int) -> Line:
@@ -159,8 +215,11 @@ async def _stream(factory: StreamFactory) -> Line:
 
 
 async def _open_device(path: str, manners: Manners) -> Line:
-    if stat.S_ISSOCK(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if stat.S_ISSOCK(mode):
         return await _connect_unix(path)
+    if not stat.S_ISCHR(mode):
+        raise LineError(f"{path} is neither a serial device nor a Unix socket")
     return open_serial_device(path, manners)
 
 
@@ -173,7 +232,7 @@ async def _listen(origin: Endpoint, host: str, port: int) -> trio.socket.SocketT
     try:
         return await listen_tcp(host, port)
     except OSError as error:
-        raise LineError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+        raise LineError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
 
 
 async def listen_tcp(host: str, port: int) -> trio.socket.SocketType:
@@ -197,6 +256,22 @@ def listen_unix(path: str) -> trio.socket.SocketType:
 
     Raises LineError.
     """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        with _short_path(path) as short:
+            _remove_dead_socket(short)
+            sock.bind(short)
+    except OSError as error:
+        sock.close()
+        raise LineError(f"cannot listen on {path}: {_reason(error)}") from error
+    finally:
+        os.umask(before)
+    sock.listen(BACKLOG)
+    return trio.socket.from_stdlib_socket(sock)
+
+
+def _remove_dead_socket(path: str) -> None:
     with suppress(OSError):
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             with socket.socket(socket.AF_UNIX) as probe:
@@ -204,17 +279,25 @@ def listen_unix(path: str) -> trio.socket.SocketType:
                     probe.connect(path)
                 except ConnectionRefusedError:
                     os.unlink(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+
+
+@contextmanager
+def _short_path(path: str) -> Iterator[str]:
+    """A name for `path` that fits into a Unix socket's address (107 bytes, unix(7)), by way of its folder.
+
+    Raises OSError.
+    """
+    if len(os.fsencode(path)) <= _ADDRESS_LENGTH:
+        yield path
+        return
+    folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        sock.bind(path)
-    except OSError as error:
-        sock.close()
-        raise LineError(f"cannot listen on {path}: {os.strerror(error.errno or 0)}") from error
+        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
     finally:
-        os.umask(before)
-    sock.listen(BACKLOG)
-    return trio.socket.from_stdlib_socket(sock)
+        os.close(folder)
+
+
+_ADDRESS_LENGTH = 107
 
 
 class open_pty:
@@ -233,11 +316,11 @@ class open_pty:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         name = os.ttyname(self._slave)
+        self._name = name
         if self._link:
-            with suppress(OSError):
-                if os.path.islink(self._link):
-                    os.unlink(self._link)
             try:
+                if self._is_stale():
+                    os.unlink(self._link)
                 os.symlink(name, self._link)
             except OSError as error:
                 descriptors.close(self._master, self._slave)
@@ -246,8 +329,16 @@ class open_pty:
                 ) from error
         return self._master, name
 
+    def _is_stale(self) -> bool:
+        """Whether the link is one that we may replace: to a terminal, or to nothing."""
+        assert self._link is not None
+        return os.path.islink(self._link) and (
+            os.readlink(self._link).startswith("/dev/pts/") or not os.path.exists(self._link)
+        )
+
     def __exit__(self, *exc: object) -> None:
         if self._link:
             with suppress(OSError):
-                os.unlink(self._link)
+                if os.readlink(self._link) == self._name:  # not somebody's who has replaced ours
+                    os.unlink(self._link)
         descriptors.close(self._master, self._slave)

@@ -4,12 +4,14 @@
 
 Channel, direction (> to the client, < from it), length, up to sixteen characters with dots for what does not
 print, and the same bytes in hex; further lines of a transfer are indented. A select shows its set and the
-mask.
+mask. With -debug the line's own bytes are listed too, a frame a line, marked with arrows:
+
+    -> 30 20 20 23 21 68 65 6c
+    <- 41 20 20 23 21
 """
 
-from typing import TextIO
-
-from thinwire.mux import Transfer
+from thinwire.journal import Journal
+from thinwire.mux import Direction, Passage, Transfer
 
 _WIDTH = 16
 _INDENT = " " * 10
@@ -19,12 +21,17 @@ _PRINTABLE = range(0x20, 0x7F)
 class Transfers:
     """Writes the listing."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Journal) -> None:
         self._out = out
 
     def show(self, transfer: Transfer) -> None:
         """Add one transfer."""
         self._out.write("".join(line + "\n" for line in describe(transfer)))
+
+    def show_raw(self, passage: Passage) -> None:
+        """Add what was on the line."""
+        arrow = "->" if passage.direction is Direction.FROM_VICTIM else "<-"
+        self._out.write(f"{arrow} {passage.data.hex(' ')}\n")
 
 
 def describe(transfer: Transfer) -> list[str]:

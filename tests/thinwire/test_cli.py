@@ -1,6 +1,7 @@
 """The programs as K42's wrapper scripts call them."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -9,10 +10,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from thinwire.cli import run
+from thinwire.cli import _modern, run
 from thinwire.frames import Read, Write, encode
 from thinwire.handshake import SENTINEL
-from thinwire.mux import Transfer
+from thinwire.mux import Protocol, Transfer
 from thinwire.transfers import describe
 from thinwire.victim import Victim
 
@@ -77,7 +78,7 @@ def test_the_name_chooses_the_protocol_and_the_victims_end_the_status(program: s
         assert await stream.receive_some() == b"A  !!"
         await stream.send_all(b"$    ")
 
-    output = with_program(program, ["LINE", "0", ":", "0"], script, status=255)
+    output = with_program(program, ["LINE", "127.0.0.1:0", ":", "127.0.0.1:0"], script, status=255)
     assert b"received termination request" in output.text
     assert output.text.count(b"on 127.0.0.1:") == 2
 
@@ -110,6 +111,64 @@ def test_a_terminated_server_leaves_no_link_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_first_versions_have_unused_channels_and_one_terminal() -> None:
+    """Port 0 and what is no SPEC leave a channel out; the first stdout can be typed on."""
+
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        for number in (0, 1):
+            await stream.send_all(encode(Write(number, b"x", True)) + encode(Read(number, 5)))
+            assert await stream.receive_some() == b"A  !" + bytes((0x20 + number,))[:1] + encode_empty(number)
+        await stream.send_all(encode(Write(2, b"on the terminal\n", True)))
+        await output.until(b"on the terminal\n")
+        await stream.send_all(encode(Write(3, b"first on three", False)))
+        await output.until(b"awaiting connection on channel 3 (127.0.0.1:")
+        await stream.send_all(b"$    ")
+
+    output = with_program("thinwire", ["LINE", "0", "none", "stdout", "127.0.0.1:0"], script, status=255)
+    assert b"'none' names no port" not in output.text.split(b"warning")[0]
+    assert b"channel is not used" in output.text
+
+
+def encode_empty(number: int) -> bytes:
+    return bytes((0x30 + number,)) + b"   " + bytes((0x20 + number,))
+
+
+def test_ports_are_written_as_in_c_for_the_third(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("thinwire3", ["localhost:1", "0x836", "192.0.2.1:0"]) == 2
+    assert "192.0.2.1" in capsys.readouterr().err
+    assert _modern(["0x836", "04066", "2102", "stdout"], Protocol.V3, "") == [
+        "2102",
+        "2102",
+        "2102",
+        "stdout",
+    ]
+    assert _modern(["04066", "00", "stdout", "stdout"], Protocol.V1, "") == ["04066", "-", "stdio", "stdout"]
+
+
+def test_a_lost_connection_is_told_in_the_originals_words() -> None:
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        await output.until(b"victim localhost")
+        found = re.search(rb"channel 0 on 127\.0\.0\.1:(\d+)", output.text)
+        assert found is not None
+        client = await trio.open_tcp_stream("127.0.0.1", int(found[1]))
+        await output.until(b"connection on channel 0")
+        await client.aclose()
+        await output.until(b"connection lost on channel 0 (127.0.0.1:")
+        process.terminate()
+
+    with_program("thinwire3", ["LINE", "127.0.0.1:0"], script, status=0)
+
+
+def test_debugging_lists_the_lines_bytes() -> None:
+    async def script(stream: trio.SocketStream, process: trio.Process, output: Output) -> None:
+        await stream.send_all(encode(Write(0, b"hel", True)))
+        assert await stream.receive_some() == b"A  # "
+        await stream.send_all(b"$    ")
+
+    output = with_program("thinwire", ["-debug", "LINE", "127.0.0.1:0"], script, status=255)
+    assert b"-> 30 20 20 23 20 68 65 6c\n" in output.text and b"<- 41 20 20 23 20\n" in output.text
+
+
 def test_a_socket_victim_by_path(tmp_path: Path) -> None:
     async def main() -> None:
         with trio.fail_after(30):
@@ -117,7 +176,9 @@ def test_a_socket_victim_by_path(tmp_path: Path) -> None:
             sock = trio.socket.socket(trio.socket.AF_UNIX)
             await sock.bind(path)
             sock.listen(1)
-            process = await trio.lowlevel.open_process([str(BIN / "thinwire"), path, "0"], stdout=-1)
+            process = await trio.lowlevel.open_process(
+                [str(BIN / "thinwire"), path, "127.0.0.1:0"], stdout=-1
+            )
             assert process.stdout is not None
             connection, _ = await sock.accept()
             sock.close()

@@ -1,0 +1,75 @@
+"""How long a program of ours runs: until its work ends, an interrupt, or a request to terminate.
+
+`run` is `trio.run` with SIGTERM and SIGHUP heard: they cancel the work, so that links, sockets and terminals
+are put back, and then raise `Terminated`. Ctrl-C arrives as KeyboardInterrupt where trio can clean up. A
+signal that whoever started us has ignored stays ignored: `nohup` does that to SIGHUP, and a script's shell
+does it to the SIGINT of what it puts into the background. The second SIGTERM is the system's own: it ends
+the process whatever that is doing.
+
+`keep_standard_descriptors` belongs at the very start of a program: a descriptor that is closed (`>&-`) would
+otherwise be taken by the next socket, and messages would go there. `flush_output` belongs at its end.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
+
+import trio
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+_REQUESTS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Terminated(BaseException):
+    """A signal has asked us to end, and everything is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.strsignal(number))
+        self.number = number
+
+
+def run(main: Callable[[*Arguments], Awaitable[Result]], *arguments: *Arguments) -> Result:
+    """Run `main` under trio. Raises Terminated, and KeyboardInterrupt alone or in a group, when all is
+    closed.
+    """
+    return trio.run(_run, main, arguments, restrict_keyboard_interrupt_to_checkpoints=True)
+
+
+async def _run(main: Callable[[*Arguments], Awaitable[Result]], arguments: tuple[*Arguments]) -> Result:
+    heard = [number for number in _REQUESTS if signal.getsignal(number) is not signal.SIG_IGN]
+    requested: list[int] = []
+    scope = trio.CancelScope()
+
+    async def listen() -> None:
+        with trio.open_signal_receiver(*heard) as signals:
+            requested.append(await anext(signals))
+        scope.cancel()
+
+    if heard:
+        trio.lowlevel.spawn_system_task(listen)
+    with scope:
+        return await main(*arguments)
+    raise Terminated(requested[0])
+
+
+def keep_standard_descriptors() -> None:
+    """Put the null device where standard input, output or error is closed."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+
+
+def flush_output() -> None:
+    """Write what `print` has gathered; if nobody takes it, let the interpreter not complain of it either."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
