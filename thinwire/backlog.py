@@ -41,6 +41,12 @@ class Backlog:
             if type(data) is memoryview:
                 self._has_views = True
 
+    def extend(self, views: list[bytes | memoryview]) -> None:
+        """Add views that are all of one size."""
+        self._chunks.extend(views)
+        self.size += len(views) * len(views[0])
+        self._has_views = True
+
     def own(self) -> None:
         """Copy what is a view of somebody else's buffer."""
         if self._has_views:

@@ -41,7 +41,7 @@ _DUMP = b"/   "
 
 
 class Write(NamedTuple):
-    """Bytes for a channel. Unanswered writes with one and the same header may arrive merged into one.
+    """Bytes for a channel. Small unanswered writes with one and the same header may arrive merged into one.
 
     A tuple because it is the one event that is made anew for every frame, and a tuple is made in a third of
     the time.
@@ -50,6 +50,14 @@ class Write(NamedTuple):
     channel: int
     data: bytes | memoryview
     acked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Large unanswered writes to one channel, with one and the same header."""
+
+    channel: int
+    parts: list[bytes | memoryview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class Stray:
 
 
 Request = Write | Read | Select | SetSpeed | Exit | Dump
-Event = Request | Stray
+Event = Request | Run | Stray
 
 
 def header(kind: int, length: int, channel: int) -> bytes:
@@ -156,7 +164,7 @@ def decode_one(data: bytes) -> Event | None:
 
 
 _SMALL = 2048
-"""Bytes. Longer payloads are handed on one by one, as views: copying them would cost more than it saves."""
+"""Bytes. Longer payloads are handed on as views: copying them would cost more than it saves."""
 BATCH = 1024
 """Frames decoded at one go, at most 2 ms of work with their serving. What is behind them waits for the next
 `feed`.
@@ -204,8 +212,8 @@ def decode_whole(data: bytes) -> Write | Read | Select | None:
 class Decoder:
     """Requests out of the victim's bytes, however those are cut.
 
-    With `merge` false every frame is one event, its payload a copy; otherwise a run of unanswered writes with
-    equal headers is one. Behind an end or a dump everything is stray, until `abandon`.
+    With `merge` false every frame is a request, its payload a copy; otherwise a run of unanswered writes with
+    equal headers is one event. Behind an end or a dump everything is stray, until `abandon`.
     """
 
     def __init__(self, *, merge: bool = True) -> None:
@@ -299,15 +307,18 @@ class Decoder:
             budget -= 1
             if whole is not None:
                 events.append(whole)
-            elif kind in (_WRITE, _WRITE_QUIETLY):
-                if length > _SMALL and self._merge:
-                    payload: bytes | memoryview = memoryview(data)[body:stop]
-                elif kind == _WRITE or stop == end or not self._merge:
-                    payload = data[body:stop]
+            elif kind == _WRITE_QUIETLY and self._merge:
+                stop, parts = _find_run(data, at, stop, budget)
+                budget -= len(parts) - 1
+                if length > _SMALL:
+                    events.append(Run(channel, parts))
                 else:
-                    stop, payload, merged = _join_run(data, at, stop, budget)
-                    budget -= merged
-                events.append(Write(channel, payload, kind == _WRITE))
+                    events.append(Write(channel, b"".join(parts), False))
+            elif kind in (_WRITE, _WRITE_QUIETLY):
+                whole_payload = (
+                    memoryview(data)[body:stop] if length > _SMALL and self._merge else data[body:stop]
+                )
+                events.append(Write(channel, whole_payload, kind == _WRITE))
             elif kind == _SET_SPEED and data[body:stop].isdigit():
                 events.append(SetSpeed(data[body:stop]))
             elif kind == _SET_SPEED:
@@ -324,16 +335,17 @@ class Decoder:
         return events
 
 
-def _join_run(data: bytes, at: int, stop: int, limit: int) -> tuple[int, bytes, int]:
-    """Join the payload of the frame at `at` with those of the frames behind it that have the same header, at
-    most `limit` of them; returns where they stop, the bytes, and how many there were.
+def _find_run(data: bytes, at: int, stop: int, limit: int) -> tuple[int, list[bytes | memoryview]]:
+    """The payloads of the frame from `at` to `stop` and of those behind it that have the same header, at most
+    `limit` of them, and where the last one stops.
     """
     head, size, end = data[at : at + HEADER_LENGTH], stop - at, len(data)
-    parts = [data[at + HEADER_LENGTH : stop]]
+    source = memoryview(data) if size > _SMALL else data
+    parts: list[bytes | memoryview] = [source[at + HEADER_LENGTH : stop]]
     while stop + size <= end and data.startswith(head, stop) and len(parts) <= limit:
-        parts.append(data[stop + HEADER_LENGTH : stop + size])
+        parts.append(source[stop + HEADER_LENGTH : stop + size])
         stop += size
-    return stop, b"".join(parts), len(parts) - 1
+    return stop, parts
 
 
 _WRITE, _WRITE_QUIETLY, _READ, _SELECT, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A!?S$"

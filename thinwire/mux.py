@@ -32,6 +32,7 @@ from thinwire.frames import (
     Event,
     Exit,
     Read,
+    Run,
     Select,
     SetSpeed,
     Stray,
@@ -258,6 +259,9 @@ class Mux(Switchboard):
             match event:
                 case Write(number, data, acked):
                     self._write(number, data, acked)
+                case Run(number, parts):
+                    self._write_run(number, parts)
+                    self.frames += len(parts) - 1
                 case Read(number, limit):
                     self._read(number, limit)
                 case Select(base, nibbles):
@@ -286,10 +290,11 @@ class Mux(Switchboard):
         self._is_text = False
 
     def _record_event(self, event: Event) -> None:
-        is_frame = not isinstance(event, Stray)
-        self.recorded(
-            Direction.FROM_VICTIM, is_frame, event.data if isinstance(event, Stray) else encode(event)
-        )
+        """Tell the recorder; there are no runs while it listens."""
+        if isinstance(event, Stray):
+            self.recorded(Direction.FROM_VICTIM, False, event.data)
+        elif not isinstance(event, Run):
+            self.recorded(Direction.FROM_VICTIM, True, encode(event))
 
     def _stray(self, data: bytes) -> None:
         """Text between frames: the console's, unless it is the sentinel of a target that starts again."""

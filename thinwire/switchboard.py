@@ -239,6 +239,21 @@ class Switchboard:
         if acked:
             self._replies.append(write_ack(number, size))
 
+    def _write_run(self, number: int, parts: list[bytes | memoryview]) -> None:
+        """Unanswered writes of one size."""
+        channel = self.channels.get(number)
+        if channel is None or channel.observers or self.watch:
+            for part in parts:
+                self._write(number, part, False)
+            return
+        recent = 1 + self.rules.history // len(parts[0])
+        for part in parts[-recent:]:
+            channel.history.append(part)
+        channel.outgoing.extend(parts)
+        self.changed.add(number)
+        if channel.outgoing.size > self._limit:
+            self._overflow(channel, 0, False)
+
     def _overflow(self, channel: Channel, size: int, acked: bool) -> bool:
         """The backlog is full with the write of `size` bytes; whether that is to be acknowledged at once."""
         if not self._may_wait(channel):
