@@ -121,7 +121,10 @@ class ThreadedEngine:
         self._pages_of_start: dict[int, list[CodePage]] = {}
         self._fetches: dict[int, CodePage] = {}
         self._breakpoints: frozenset[int] = frozenset()
-        self._asides: dict[int, array[int]] = {}
+        # The instructions under breakpoints, by their records, and the place where one of them is executed;
+        # behind it there is room for an h_stop that is planted too far away to matter.
+        self._copies: dict[int, array[int]] = {}
+        self._aside = array("Q", [0]) * (_WORDS_PER_RECORD * (RECORDS_PER_PAGE + 2))
         self._generation = -1
         self._is64 = True
         self._raised: BaseException | None = None
@@ -166,7 +169,7 @@ class ThreadedEngine:
             for code in self._pages_of_start.get(address & -PAGE, ()):
                 index = (address & PAGE - 1) >> 2
                 self._forget(code, index, index + 1)
-                self._asides.pop(code.address + RECORD_SIZE * index, None)
+                self._copies.pop(code.address + RECORD_SIZE * index, None)
 
     # Running.
 
@@ -199,22 +202,14 @@ class ThreadedEngine:
             code = self._page(pc)
             index = (pc & PAGE - 1) >> 2
             record = code.address + RECORD_SIZE * index
-            stepped_over = False
             if is_first and pc in self._breakpoints:
-                if left >= RECORDS_PER_PAGE:
-                    record = self._aside(code, index)
-                else:
-                    stepped_over = True
-                    self._decode_line(code, index, 1, ignore_breakpoints=True)
-                    left = 1
+                record = self._put_aside(code, index)
             is_first = False
             words[layout.END] = words[_ICOUNT] + left
             words[layout.REASON] = layout.REASON_NONE
             self._enter(state_address, record, left, tlb, record)
             if words[layout.PLANTED]:
                 self._unplant()
-            if stepped_over:
-                self._forget(code, index, index + 1)
             match words[layout.REASON]:
                 case layout.REASON_NONE:
                     if words[_ICOUNT] < words[layout.END]:
@@ -230,23 +225,24 @@ class ThreadedEngine:
                     self._raise_kept()
         return False
 
-    def _aside(self, code: CodePage, index: int) -> int:
+    def _put_aside(self, code: CodePage, index: int) -> int:
         """Return the address of a copy of the record under a breakpoint, which goes on behind the breakpoint.
 
-        It must be entered with at least a page's budget: h_stop can not be planted near it.  The copy is good
-        for as long as the record of the breakpoint, which knows where it is.
+        There is one place for such copies: nothing comes back to one.
         """
         words, at = code.words, _WORDS_PER_RECORD * index
+        record = code.address + RECORD_SIZE * index
         if words[at] != self._breakpoint_handler:
             self._decode_line(code, index, 1)
         if not words[at + 1]:
             self._decode_line(code, index, 1, ignore_breakpoints=True)
             following = words[at + 3] + 4 & (MASK64 if code.is64 else 0xFFFF_FFFF)
             copy = words[at : at + _WORDS_PER_RECORD] + array("Q", [self._page_end_handler, 0, 0, following])
-            self._asides[code.address + RECORD_SIZE * index] = copy
+            self._copies[record] = copy
             words[at] = self._breakpoint_handler
-            words[at + 1] = copy.buffer_info()[0]
-        return words[at + 1]
+            words[at + 1] = 1
+        self._aside[: 2 * _WORDS_PER_RECORD] = self._copies[record]
+        return self._aside.buffer_info()[0]
 
     def _unplant(self) -> None:
         """Take away the h_stop that native code left behind (engines/llvm_source)."""
@@ -310,7 +306,7 @@ class ThreadedEngine:
 
     def _new_page(self, identity: tuple[int, int, bool]) -> CodePage:
         if len(self._pages) >= MAX_CODE_PAGES:
-            for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches, self._asides):
+            for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches, self._copies):
                 kept.clear()
             self._words[layout.PLANTED] = 0
             self._forget_jumps()
@@ -352,7 +348,7 @@ class ThreadedEngine:
             pc = code.start + 4 * index
             if pc in self._breakpoints and not ignore_breakpoints:
                 words[at] = self._breakpoint_handler
-                words[at + 1] = 0  # no aside yet
+                words[at + 1] = 0  # no copy of what is under it yet
                 before = None
                 continue
             entry = prepared.get(word)
