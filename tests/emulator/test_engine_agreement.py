@@ -2,6 +2,7 @@
 
 import random
 import struct
+from functools import partial
 
 import oracle
 from hypothesis import given, settings
@@ -161,7 +162,7 @@ class Bench:
             if left <= 0:
                 return None
             # A run that ends early, as any engine may, has not looked at what comes next (machine.run).
-            if attempt and state.pc in self.breakpoints:
+            if attempt and state.pc in self.breakpoints and self.processor.is_wanted():
                 return ExitKind.BREAKPOINT
             outcome = self.engine.run(left)
             if outcome is not None:
@@ -248,6 +249,32 @@ def test_the_engines_stop_at_the_same_breakpoints(seed, data):
             if breakpoints
             else breakpoints
         )
+
+
+def _ask(state, places, answers):
+    """Note where a breakpoint was reached, and want one in ten."""
+    places.append((state.pc, state.icount))
+    return answers.random() < 0.1
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 1 << 32), data=st.data())
+def test_the_engines_ask_for_the_same_breakpoints_and_pass_the_unwanted(seed, data):
+    benches = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
+    chosen = data.draw(st.sets(st.integers(0, LENGTH - 1), max_size=8))
+    asked = []
+    for bench in benches:
+        places = []
+        asked.append(places)
+        bench.processor.is_wanted = partial(_ask, bench.processor.state, places, random.Random(seed))
+        bench.set_breakpoints(frozenset(CODE + 4 * n for n in chosen))
+    rng = random.Random(seed)
+    for _ in range(10):
+        at = benches[0].processor.state.icount + rng.choice([1, 2, 50, rng.randrange(1, 3000)])
+        outcomes = [bench.run_to(at) for bench in benches]
+        assert outcomes[0] == outcomes[1], (seed, outcomes)
+        assert asked[0] == asked[1]
+        assert_same(*benches, seed)
 
 
 @settings(max_examples=20, deadline=None)
