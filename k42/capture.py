@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from k42.errors import UserError
 from k42.running import run_async
-from thinwire.capture import CaptureError, Packet, read, show
+from thinwire.capture import CaptureError, Packet, cut_off, read, show
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.replay import Divergence, replay_mux, replay_side
 from thinwire.streams import open_streams
@@ -38,17 +39,24 @@ def run_show(arguments: argparse.Namespace) -> int:
     try:
         for line in show(arguments.file):
             print(line)
+        end = cut_off(Path(arguments.file).read_bytes())
     except (OSError, CaptureError) as error:
         raise _unreadable(arguments.file, error) from None
+    if end is not None:
+        raise UserError(f"{arguments.file} is cut off in what begins at byte {end}; the rest is above")
     return 0
 
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """Play the recording; status 1 when an answer differs."""
     try:
-        packets = list(read(Path(arguments.file).read_bytes()))
+        data = Path(arguments.file).read_bytes()
+        packets = list(read(data))
+        end = cut_off(data)
     except (OSError, CaptureError) as error:
         raise _unreadable(arguments.file, error) from None
+    if end is not None:
+        print(f"{arguments.file} is cut off at byte {end}; this is what there is", file=sys.stderr)
     if arguments.to is None:
         divergence = replay_mux(packets)
     else:

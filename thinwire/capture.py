@@ -36,6 +36,9 @@ _BYTE_ORDER = 0x1A2B3C4D
 _OPTION_END, _INTERFACE_NAME, _TIME_RESOLUTION, _PACKET_FLAGS = 0, 2, 9, 2
 _NANOSECONDS = 9
 _INBOUND, _OUTBOUND = 1, 2
+_SMALLEST = 12  # bytes of a block without a body
+_SHORTEST = 28
+"""Bytes of a section header without options."""
 
 
 class CaptureError(ValueError):
@@ -96,11 +99,13 @@ class Recorder:
 
 def read(data: bytes) -> Iterator[Packet]:
     """The packets of a recording. Raises CaptureError where the file stops making sense; a cut-off end is an
-    end.
+    end, see `cut_off`.
     """
+    if len(data) < _SHORTEST:
+        raise CaptureError("this is no pcapng file")
     at, order = 0, "<"
     resolutions: list[int] = []
-    while at + 12 <= len(data):
+    while at + _SMALLEST <= len(data):
         (kind,) = struct.unpack_from(order + "I", data, at)
         if kind == _SECTION:
             order = _byte_order(data, at)
@@ -108,7 +113,7 @@ def read(data: bytes) -> Iterator[Packet]:
         elif at == 0:
             raise CaptureError("this is no pcapng file")
         (length,) = struct.unpack_from(order + "I", data, at + 4)
-        if length < 12 or length % 4:
+        if length < _SMALLEST or length % 4:
             raise CaptureError(f"a block at byte {at} has the impossible length {length}")
         if at + length > len(data):
             return
@@ -118,6 +123,20 @@ def read(data: bytes) -> Iterator[Packet]:
         elif kind == _PACKET and len(body) >= 20:
             yield _packet(order, body, resolutions)
         at += length
+
+
+def cut_off(data: bytes) -> int | None:
+    """Where a recording's last block begins if the file ends within it: the recorder was killed, or its disk
+    was full. None if it is whole. For files that `read` accepts.
+    """
+    at, order = 0, "<"
+    while at + 8 <= len(data):
+        order = _byte_order(data, at) if data[at : at + 4] == b"\n\r\r\n" else order
+        (length,) = struct.unpack_from(order + "I", data, at + 4)
+        if at + length > len(data):
+            return at
+        at += length
+    return at if at < len(data) else None
 
 
 def show(path: str) -> Iterator[str]:

@@ -30,13 +30,18 @@ class Divergence:
 
 
 def replay_mux(packets: Sequence[Packet], rules: Rules | None = None) -> Divergence | None:
-    """Drive a new `Mux` through a recording; None if it answers as it did."""
-    mux = Mux(range(CHANNELS), rules or Rules())
+    """Drive a new `Mux` through a recording; None if it answers as it did. Without `rules` those of the
+    recording: a line that begins with a frame was framed from its first byte.
+    """
+    if rules is None:
+        rules = Rules(assume_framed=next((p.is_frame for p in packets if not p.to_victim), False))
+    mux = Mux(range(CHANNELS), rules)
     typing = _typing(packets)
+    answers = _next_answers(packets)
     heard, said = mux.line_opened(), b""
     for number, packet in enumerate(packets):
         if not packet.to_victim:
-            awaited = _awaited(packets, number)
+            awaited = _awaited(packet, answers[number])
             if awaited:
                 heard, said = heard + _tell(mux, said), b""
             for channel in awaited:
@@ -88,35 +93,43 @@ def _typing(packets: Sequence[Packet]) -> dict[int, deque[bytes]]:
     """What the clients typed, by channel: the data of the answers to reads."""
     typing: dict[int, deque[bytes]] = defaultdict(deque)
     for packet, asked in _answers(packets):
-        if isinstance(asked, Read) and len(packet.data) > 5:
+        if len(packet.data) > 5:
             typing[asked.channel].append(packet.data[5:])
     return typing
 
 
-def _answers(packets: Sequence[Packet]) -> Iterator[tuple[Packet, object]]:
-    """Every answer with the request that it answers: the earliest still open one that it fits."""
-    waiting: list[object] = []
+def _answers(packets: Sequence[Packet]) -> Iterator[tuple[Packet, Read]]:
+    """Every read's answer with its request: the earliest still open one that it fits."""
+    waiting: dict[bytes, deque[Read]] = defaultdict(deque)
     for packet in packets:
         if not packet.is_frame:
             continue
-        if not packet.to_victim:
-            waiting.append(decode_one(packet.data))
-            continue
-        for asked in waiting:
-            if isinstance(asked, Read) and packet.data[:1] == bytes((0x30 + asked.channel & 0xFF,)):
-                waiting.remove(asked)
-                yield packet, asked
-                break
+        if packet.to_victim:
+            asked = waiting[packet.data[:1]]
+            if asked:
+                yield packet, asked.popleft()
+        elif isinstance(request := decode_one(packet.data), Read):
+            waiting[bytes((0x30 + request.channel,))].append(request)
 
 
-def _awaited(packets: Sequence[Packet], number: int) -> list[int]:
+def _next_answers(packets: Sequence[Packet]) -> list[bytes]:
+    """For every packet the first answer behind it."""
+    answers = []
+    answer = b""
+    for packet in reversed(packets):
+        answers.append(answer)
+        if packet.to_victim and packet.is_frame:
+            answer = packet.data
+    return answers[::-1]
+
+
+def _awaited(packet: Packet, answer: bytes) -> list[int]:
     """The channels that must have input before this request is answered as it was."""
-    request = decode_one(packets[number].data) if packets[number].is_frame else None
-    answer = next((p.data for p in packets[number + 1 :] if p.to_victim and p.is_frame), b"")
-    match request:
-        case Read(channel, _) if len(answer) > 5 and answer[0] == 0x30 + channel & 0xFF:
+    match decode_one(packet.data) if packet.is_frame else None:
+        case Read(channel, _) if len(answer) > 5 and answer[0] == 0x30 + channel:
             return [channel]
-        case Select(base, False) if answer[:1] == b"!":
-            return [base + place for place in range(SET_SIZE) if answer[8] >> place & 1]
+        case Select(base, False) if answer[:1] == b"!" and len(answer) == 9:
+            mask = answer[8]
+            return [base + place for place in range(min(SET_SIZE, CHANNELS - base)) if mask >> place & 1]
         case _:
             return []

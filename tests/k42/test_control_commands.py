@@ -108,6 +108,18 @@ def test_the_line_is_recorded_shown_and_replayed(k42: Path, command: Command, tm
     damaged.write_bytes(b"not a recording")
     refused = capture(k42, "show", damaged)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+    damaged.write_bytes(recording.read_bytes()[:-5])
+    cut = capture(k42, "show", damaged)
+    assert (cut.returncode, len(cut.stderr.splitlines())) == (2, 1)
+    assert "is cut off" in cut.stderr and "fib 10" in cut.stdout
+    played = capture(k42, "replay", damaged)
+    assert "is cut off" in played.stderr and "packets: " in played.stdout
+    data = bytearray(recording.read_bytes())
+    data[60:64] = b"\xff" * 4
+    damaged.write_bytes(data)
+    for action in ("show", "replay"):
+        broken = capture(k42, action, damaged)
+        assert (broken.returncode, len(broken.stderr.splitlines())) == (2, 1), broken
 
 
 def capture(k42: Path, action: str, file: Path) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,9 @@
 """Recordings: written, read back, opened by tshark, replayed."""
 
+import errno
 import io
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import thinwire
-from thinwire.capture import CaptureError, Packet, Recorder, read, show
+from thinwire.capture import CaptureError, Packet, Recorder, cut_off, describe, read, show
 from thinwire.mux import Rules
 from thinwire.replay import Divergence, replay_mux, replay_side
 from thinwire.server import InProcess, Options, serve
@@ -36,7 +38,8 @@ def test_what_is_written_is_read(recorded: list[Packet]) -> None:
 @given(st.lists(packets, min_size=1), st.integers(0, 10**6))
 def test_a_cut_off_recording_gives_what_there_is(recorded: list[Packet], cut: int) -> None:
     data = written(recorded)
-    found = list(read(data[: cut % len(data)]))
+    header = len(written([]))
+    found = list(read(data[: header + cut % (len(data) - header)]))
     assert found == recorded[: len(found)]
 
 
@@ -112,16 +115,21 @@ def test_a_session_reads_like_a_conversation(recording: Path) -> None:
     assert b"0  *!half" in whole
 
 
-def test_tshark_opens_it_and_our_dissector_names_the_frames(recording: Path) -> None:
+def dissected(path: Path) -> list[list[str]]:
+    """Direction, kind, channel and length of every packet, as tshark has them from our dissector."""
     script = Path(thinwire.__file__).with_name("thinwire.lua")
     fields = [f"-ethinwire.{name}" for name in ("direction", "kind", "channel", "length")]
     done = subprocess.run(
-        ["tshark", "-X", f"lua_script:{script}", "-r", recording, "-T", "fields", *fields],
+        ["tshark", "-X", f"lua_script:{script}", "-r", path, "-T", "fields", *fields],
         capture_output=True,
         text=True,
         check=True,
     )
-    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def test_tshark_opens_it_and_our_dissector_names_the_frames(recording: Path) -> None:
+    rows = dissected(recording)
     assert len(rows) == len(list(read(recording.read_bytes())))
     assert ["0", "write", "0", "6"] in rows and ["1", "written", "0", "6"] in rows
     assert ["0", "read", "1", "2046"] in rows and ["1", "data", "1", "5"] in rows
@@ -188,9 +196,78 @@ def test_a_recording_drives_a_live_victim() -> None:
 def test_rules_belong_to_the_replay() -> None:
     recorded = [Packet(0, False, True, b"?    "), Packet(0, True, True, b"?  (         ")]
     assert replay_mux(recorded, Rules(assume_framed=True)) is None
-    assert replay_mux(recorded) is not None
+    assert replay_mux(recorded) is None, "a line that begins with a frame is framed"
+    assert replay_mux(recorded, Rules()) is not None
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no pcapng file"):
         list(read(b"\x7fELF and so on and on"))
+
+
+@given(st.lists(packets))
+def test_any_recording_is_described_and_replayed_without_an_error(recorded: list[Packet]) -> None:
+    for packet in recorded:
+        assert describe(packet, 0)
+    answer = replay_mux(recorded)
+    assert answer is None or str(answer)
+
+
+@given(st.lists(packets, min_size=1), st.integers(1, 20))
+def test_a_cut_is_found_where_it_is(recorded: list[Packet], cut: int) -> None:
+    data = written(recorded)
+    assert cut_off(data) is None
+    start = cut_off(data[:-cut])
+    assert start is not None
+    assert list(read(data[:start])) == recorded[:-1] == list(read(data[:-cut]))
+
+
+def test_a_file_that_takes_no_more_ends_the_recording_with_a_whole_packet(tmp_path: Path) -> None:
+    class Disk(io.BytesIO):
+        room = 300
+
+        def write(self, data: bytes | memoryview, /) -> int:  # type: ignore[override]
+            taken = bytes(data)[: max(0, self.room - self.tell())]
+            if not taken:
+                raise OSError(errno.ENOSPC, "full")
+            return super().write(taken)
+
+    disk = Disk()
+    recorder = Recorder(disk)
+    for number in range(10):
+        recorder.write(Packet(number, False, True, b"0  !!x"))
+    assert cut_off(disk.getvalue()) is None
+    assert 1 < len(list(read(disk.getvalue()))) < 10
+
+
+def test_the_commands_recording_opens_in_tshark_and_replays(tmp_path: Path) -> None:
+    """As a user does it: `thinwire --capture`, framed from the first byte, then tshark with our dissector."""
+    path = tmp_path / "v1.pcapng"
+
+    async def main() -> None:
+        with trio.fail_after(60):
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            place = f"localhost:{listener.socket.getsockname()[1]}"
+            command = [Path(sys.executable).with_name("thinwire"), "--capture", path, place, "127.0.0.1:0"]
+            process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL)
+            async with listener, await listener.accept() as stream:
+                victim = Victim(stream)
+                await victim.write(0, b"hello")
+                await victim.select(8)
+                await victim.say(b"printk")
+                assert await victim.read(5, 0) == b""
+                await victim.set_speed(115200)
+                await victim.exit()
+                assert await process.wait() == 255
+
+    trio.run(main)
+    rows = dissected(path)
+    assert rows[:4] == [
+        ["0", "write", "0", "5"],
+        ["1", "written", "0", "5"],
+        ["0", "select", "8", "0"],
+        ["1", "ready", "8", "4"],
+    ]
+    assert ["0", "end", "0", "0"] in rows and ["1", "data", "5", "0"] in rows
+    assert rows.count(["1", "speed", "0", "6"]) == 2
+    assert replay_mux(list(read(path.read_bytes()))) is None
