@@ -13,7 +13,7 @@ import errno
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 from xml.sax.saxutils import quoteattr
 
 from gdbstub import agent, commands, conditions, replies
@@ -26,6 +26,7 @@ from gdbstub.target import (
     Executable,
     MemoryFault,
     MemoryMap,
+    NamesThreads,
     Target,
     TargetError,
     TargetLost,
@@ -118,6 +119,10 @@ async def _malformed(attachment: Attachment, command: commands.Malformed) -> byt
 # What can we do for each other?
 
 
+def _names_threads(target: Target) -> TypeGuard[NamesThreads]:
+    return isinstance(target, NamesThreads) and target.names_threads
+
+
 @answers(commands.Supported)
 async def _supported(attachment: Attachment, command: commands.Supported) -> bytes:
     attachment.features = replies.parse_features(command.features)
@@ -126,7 +131,8 @@ async def _supported(attachment: Attachment, command: commands.Supported) -> byt
         f"PacketSize={attachment.packet_size:x}",
         "QStartNoAckMode+",
         "qXfer:features:read+",
-        "qXfer:threads:read+",
+        # gdb reads that list at every stop, and wants to have the names in it.
+        *(() if _names_threads(target) else ("qXfer:threads:read+",)),
         "vContSupported+",
         "binary-upload+",
     ]
@@ -370,9 +376,11 @@ async def _more_threads(attachment: Attachment, command: commands.MoreThreads) -
 
 @answers(commands.ThreadExtraInfo)
 async def _thread_info(attachment: Attachment, command: commands.ThreadExtraInfo) -> bytes:
-    for thread in await attachment.target.threads():
+    target = attachment.target
+    for thread in await target.threads():
         if thread.id == command.thread:
-            return ", ".join(filter(None, (thread.name, thread.state))).encode().hex().encode()
+            name = await target.thread_name(thread.id) if _names_threads(target) else thread.name
+            return ", ".join(filter(None, (name, thread.state))).encode().hex().encode()
     raise TargetError(errno.ESRCH, f"there is no thread {command.thread}")
 
 

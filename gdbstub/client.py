@@ -22,12 +22,12 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 
 import trio
 
-from gdbstub import commands, monitor, negotiation, replies
+from gdbstub import commands, monitor, negotiation, packet, replies
 from gdbstub.commands import Command
 from gdbstub.link import Link, News, Silence
 from gdbstub.quirks import AUTO, KNOWN_BY_TEXT, Quirks
@@ -35,6 +35,7 @@ from gdbstub.registers import Description
 from gdbstub.run_control import RunControl
 from gdbstub.stepping import Mode
 from gdbstub.stub_state import StubState
+from gdbstub.stub_threads import StubThreads
 from gdbstub.target import (
     Action,
     ActionKind,
@@ -61,8 +62,11 @@ STEP_PATIENCE = 3.0
 # What gdb needs to find the frame it is in and its caller's, without a frame pointer.
 EXPEDITED = ("pc", "r0", "r1", "lr", "cr", "ctr", "msr")
 
-# Threads asked for; a stub that goes on listing is broken.
-MAX_THREADS = 4096
+# Seconds from the keys that stop a kernel until it has stopped.
+ENTRY_PATIENCE = 1.0
+
+# The end of a text that is searched for the news of a stop.
+LONGEST_SIGN = 100
 
 
 async def _no_way_in() -> None:
@@ -77,6 +81,7 @@ class Surroundings:
     """What a stub's owner can do for it.
 
     `break_in` makes a running target enter its debugger, or raises TargetError saying what the user can do.
+    `keys` are typed for it on the stub's own line, where that is the console's as well.
     `on_text` hears what the stub says besides packets.  `describe` gives an address its name.  `forbidden`
     are the addresses of the stub's own code, where a trap would kill it.  `register_blocks` are places where
     its registers may lie in memory; they are tried.  `text` tells what a kernel's file says is at an address
@@ -84,6 +89,7 @@ class Surroundings:
     """
 
     break_in: Callable[[], Awaitable[None]] = _no_way_in
+    keys: bytes = b""
     on_text: Callable[[bytes], None] = lambda text: None
     describe: Callable[[int], str] = hex
     forbidden: Sequence[range] = ()
@@ -131,7 +137,9 @@ class RemoteTarget:
             surroundings.register_blocks,
             surroundings.text,
         )
+        self._threads = StubThreads(self._link, self._ask, self._state.read)
         self._unknown: set[type[Command]] = set()
+        self._heard = b""
         self._stopped: StopReason | None = None
         self._failure: TargetError | None = None
         self._is_known = False
@@ -147,16 +155,20 @@ class RemoteTarget:
         """What is known of the stub."""
         return self._link.quirks
 
-    async def _identify(self) -> None:
+    async def _identify(self) -> bool:
         """Find out what kind of stub it is, if nobody said: it has just answered for the first time."""
         if self.quirks is AUTO:
             self._adopt(await negotiation.identify(self._link, self._state.registers.block_size))
             if self.quirks.negotiates:
                 await self.negotiate()
+            return True
+        return False
 
     def _adopt(self, quirks: Quirks) -> None:
         log.info("this is a stub of the kind %s", quirks.name)
         self._link.quirks = quirks
+        self._state.registers.description = quirks.default
+        self._state.forget()
         self._state.max_read, self._state.max_command = quirks.max_read, quirks.max_command
 
     async def negotiate(self) -> None:
@@ -209,6 +221,9 @@ class RemoteTarget:
 
     async def _listen(self) -> None:
         await self._link.listen()
+        # A machine's last word is what became of it, not that its line is closed.
+        while self._run.is_arriving:
+            await self._changed.wait()
         self._failure = TargetLost("the line to the stub is closed")
         self._wake()
 
@@ -218,6 +233,10 @@ class RemoteTarget:
             for sign, quirks in KNOWN_BY_TEXT:
                 if sign in self._output:
                     self._adopt(quirks)
+        self._heard = (self._heard + text)[-LONGEST_SIGN:]
+        if self._stopped is None and any(sign in self._heard for sign in self.quirks.tells_stop_by_text):
+            self._heard = b""
+            self._on_stop(None)
         self._surroundings.on_text(text)
 
     def _on_stop(self, news: News) -> None:
@@ -226,6 +245,7 @@ class RemoteTarget:
             self._news.send_nowait(news)
         except trio.WouldBlock:
             log.warning("the stub reports one stop after another; one is dropped")
+        self._wake()
         if not self._has_job:
             # It was stopped and stops again: it has been reset behind our back.
             self._start(self._run.await_stop, None)
@@ -234,6 +254,7 @@ class RemoteTarget:
         self._has_job = True
         self._run.runs_freely = work == self._run.await_stop
         self._stopped = None
+        self._threads.forget()
         self._nursery.start_soon(self._job, work, before)
 
     async def _job(self, work: Callable[[], Awaitable[StopReason]], before: StopReason | None) -> None:
@@ -242,8 +263,9 @@ class RemoteTarget:
         """
         try:
             reason = await work()
-            await self._identify()
-            self._stopped = reason
+            if await self._identify():
+                reason = replace(reason, thread=await self._run.current_thread(reason.thread))
+            self._stopped = replace(reason, thread=self._threads.number(reason.thread))
             self._is_known = True
         except TargetLost as problem:
             self._failure = problem
@@ -267,6 +289,8 @@ class RemoteTarget:
     async def wait_stop(self) -> StopReason:
         """Wait until the target stands still.  Raises TargetError if it could not be resumed as asked."""
         while True:
+            if self._stopped is not None and self._stopped.is_final:
+                return self._stopped
             if self._failure is not None:
                 failure = self._failure
                 if not self._link.is_lost:
@@ -284,28 +308,60 @@ class RemoteTarget:
                 await self._changed.wait()
         if self.stopped is not None or self._run.is_arriving:
             return
-        if not self._is_known:
-            try:
-                reason = replies.parse_stop(await self._link.ask(b"?", PROBE_PATIENCE))
-            except Silence:
-                self._is_known = True
-            else:
-                self._on_stop(reason)
-                return
+        if not self._is_known and await self._probe():
+            return
         if self.quirks.obeys_interrupts:
-            await self._link.send_interrupt()
+            await self._link.type(packet.INTERRUPT)
+        elif self._surroundings.keys:
+            await self._link.type(self._surroundings.keys)
         else:
             await self._surroundings.break_in()
+        if self.quirks.forgets_debugger:
+            # It may have been stopped already, or stop without a word.
+            with trio.move_on_after(ENTRY_PATIENCE):
+                while self.stopped is None and not self._run.is_arriving:
+                    await self._changed.wait()
+                return
+            await self._probe()
+
+    async def _probe(self) -> bool:
+        """Ask where the target stands.  False if it does not answer, so it runs."""
+        reason: StopReason | None = None
+        with trio.move_on_after(PROBE_PATIENCE):
+            with suppress(Silence):
+                reason = await self._run.ask_stop(PROBE_PATIENCE / 3)
+        if reason is not None:
+            if not self._run.is_arriving:
+                self._on_stop(reason)
+            return True
+        # A stub that forgets its debugger may stop unheard later on.
+        self._is_known = not self.quirks.forgets_debugger
+        if self.quirks.erase:
+            # What we asked stands on somebody's command line now.
+            await self._link.type(self.quirks.erase)
+        return False
+
+    async def type(self, keys: bytes) -> None:
+        """Type on the console that shares the stub's line, as soon as the target runs: a stub that stands
+        would take it for packets.
+        """
+        while self._stopped is not None or self._run.is_arriving or not self._run.runs_freely:
+            await self._changed.wait()
+        await self._link.type(keys)
 
     async def resume(self, actions: Sequence[Action]) -> None:
         """Start running or stepping; what comes of it is told by `wait_stop`."""
         before = self._standing()
         if before.is_final:
             raise TargetError(errno.ESRCH, "the target has ended")
-        while self._run.news.statistics().current_buffer_used:
-            self._run.news.receive_nowait()
+        self._forget_news()
         self._is_known = True
         self._start(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step, before)
+
+    def _forget_news(self) -> None:
+        """Drop what was told of this stop a second time."""
+        while self._run.news.statistics().current_buffer_used:
+            self._run.news.receive_nowait()
 
     def _standing(self) -> StopReason:
         if self._stopped is None or self._failure is not None:
@@ -316,20 +372,10 @@ class RemoteTarget:
 
     async def read_registers(self, thread: int) -> bytes:
         """Return the `g` block."""
-        if thread != self._standing().thread:
-            return await self._of_thread(thread)
+        current = self._standing().thread
+        if thread != current:
+            return await self._threads.block(thread, current, self.description)
         return await self._state.registers.block()
-
-    async def _of_thread(self, thread: int) -> bytes:
-        """Return another thread's block, past what is remembered of the one that stopped."""
-        await self._ask(commands.SelectThread("g", thread))
-        try:
-            block = bytes.fromhex((await self._link.ask(b"g")).replace(b"x", b"0").decode("ascii"))
-        except ValueError:
-            raise TargetError(errno.ESRCH, f"the stub has no registers of thread {thread}") from None
-        finally:
-            await self._ask(commands.SelectThread("g", self._standing().thread))
-        return block.ljust(self.description.g_size, b"\0")[: self.description.g_size]
 
     async def expedited(self, thread: int) -> dict[int, bytes]:
         """Return the registers to send with a stop: where they come singly, only what gdb always looks at."""
@@ -387,11 +433,14 @@ class RemoteTarget:
                 self._run.conditions[breakpoint.addr] = condition
         elif condition is not None:
             raise Unsupported("a condition on data")
+        if breakpoint in self._run.stubs_own:
+            return
         if self._has(commands.InsertBreakpoint):
             try:
                 await self._ask(
                     commands.InsertBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
                 )
+                self._run.stubs_own.add(breakpoint)
                 return
             except Unsupported:
                 # One kind missing says nothing about the others.
@@ -407,25 +456,27 @@ class RemoteTarget:
         self._run.conditions.pop(breakpoint.addr, None)
         if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
             self._state.traps.wanted.discard(breakpoint.addr)
-        elif self._has(commands.RemoveBreakpoint):
+        elif breakpoint in self._run.stubs_own:
             self._standing()
             await self._ask(
                 commands.RemoveBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
             )
+            self._run.stubs_own.discard(breakpoint)
 
     # The rest
 
     async def threads(self) -> Sequence[Thread]:
-        """Return the threads the stub lists; one if it knows of none."""
-        found: list[Thread] = []
-        try:
-            body = await self._ask(commands.FirstThreads())
-            while body[:1] == b"m" and len(found) < MAX_THREADS:
-                found += [Thread(int(number, 16)) for number in body[1:].split(b",")]
-                body = await self._ask(commands.MoreThreads())
-        except (Unsupported, ValueError):
-            pass
-        return found or [Thread(1)]
+        """Return the threads the stub lists; the one that stopped if it knows of none."""
+        return await self._threads.list() or [Thread(self._stopped.thread if self._stopped else 1)]
+
+    @property
+    def names_threads(self) -> bool:
+        """True if the stub has names for its threads."""
+        return self._has(commands.ThreadExtraInfo) and self.quirks.knows is not None
+
+    async def thread_name(self, thread: int) -> str:
+        """Return what the stub calls a thread."""
+        return await self._threads.name(thread)
 
     async def monitor(self, command: str) -> str:
         """Carry out our own commands; hand others to the stub."""
@@ -460,14 +511,19 @@ class RemoteTarget:
         await self.withdraw()
         if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go")
-        self._state.forget()
-        self._start(self._run.await_stop, None)
+        self._let_go()
 
     async def kill(self) -> None:
         """End the debuggee: for a kernel, its exit."""
         self._standing()
         await self._link.tell(b"k")
         self._state.traps = Traps()
-        self._state.forget()
+        self._let_go()
         self._is_known = False
+
+    def _let_go(self) -> None:
+        self._forget_news()
+        self._state.forget()
+        self._run.stubs_own.clear()
+        self._is_known = not self.quirks.forgets_debugger
         self._start(self._run.await_stop, None)

@@ -17,6 +17,9 @@ A packet whose time is up is *given up*, not forgotten: the target may be runnin
 the stub will find the packet when it stops.  Asked once more, the same packet is not sent twice; and when
 the stub takes it late, its answer is the news of a stop.
 
+On a line that a terminal shares (`shares_the_line`) all that is no packet is text.  While the target runs the
+terminal echoes what it is sent, our own packets too: one that comes back is no reply.
+
 A `-` in QUIET is the announcement of a stop, from a stub that does this (`announces_with_nak`); in SENT it
 may be one that was on its way, so nothing is sent again until the shell's clock says that no `+` follows
 (`time_out`).
@@ -29,8 +32,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from gdbstub import packet, replies
-from gdbstub.packet import Ack, Damaged, Decoder, Nak, Noise, Packet
+from gdbstub.packet import Ack, Damaged, Decoder, Interrupt, Nak, Noise, Packet
 from gdbstub.quirks import Quirks
+from gdbstub.shared_line import SharedLineDecoder
 from gdbstub.target import StopReason
 
 # A damaged packet is asked for again, or sent again, so many times; a line worse than that is no line.
@@ -85,8 +89,9 @@ class Dialogue:
         self.events: deque[Event] = deque()
         self.repeats_seen = 0
         self.naks_seen = 0
-        self.quirks = quirks
-        self._decoder = Decoder()
+        self._quirks = quirks
+        self._decoder = _decoder(quirks)
+        self._has_heard_text = False
         self._outgoing: list[bytes] = []
         self._frame = b""
         self._given_up = b""
@@ -96,6 +101,17 @@ class Dialogue:
         self._repeating = b""  # the body whose repeats are on their way, and how many may still come
         self._repeats_due = 0
         self._damaged = 0
+
+    @property
+    def quirks(self) -> Quirks:
+        """What is known of the stub; it may become known in the middle of a conversation."""
+        return self._quirks
+
+    @quirks.setter
+    def quirks(self, quirks: Quirks) -> None:
+        if quirks.shares_the_line != self._quirks.shares_the_line:
+            self._decoder = _decoder(quirks)
+        self._quirks = quirks
 
     def ask(self, body: bytes, wants_reply: bool = True) -> None:
         """Send a command.  Only in QUIET."""
@@ -112,19 +128,29 @@ class Dialogue:
 
     def time_out(self) -> bool:
         """Say that the answer takes too long.  True if the packet was sent again; else it is given up."""
-        if self.state is State.SENT and self._resends < self.quirks.resends:
+        # Among a console's text the `+` may have been another's.
+        is_unsure = self.state is State.ACKED and self.quirks.shares_the_line
+        if (self.state is State.SENT or is_unsure) and self._resends < self.quirks.resends:
             self._resends += 1
+            self.state = State.SENT
             self._outgoing.append(self._frame)
             return True
-        if self.state is State.SENT:
+        self.give_up()
+        return False
+
+    def give_up(self) -> None:
+        """Say that nobody waits for the answer any more."""
+        # Where packets get lost, or a terminal takes them, none waits on the way to be found later.
+        if self.state is State.SENT and not self.quirks.resends:
             self._given_up = self._frame
         self.state = State.QUIET
-        return False
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the stub."""
         for event in self._decoder.feed(data):
             match event:
+                case Packet(body) if self._is_echo(body):
+                    self.events.append(Output(self._frame))
                 case Packet(body):
                     self._damaged = 0
                     self._on_packet(body)
@@ -134,14 +160,17 @@ class Dialogue:
                     if self.state is State.SENT:
                         self._repeating, self._repeats_due = b"", 0
                         self._on_ack()
-                    elif self.quirks.shares_the_line:
+                    elif self._is_among_text:
                         self.events.append(Output(packet.ACK))
                 case Nak():
                     self._on_nak()
                 case Damaged(raw):
                     self._on_damaged(raw)
                 case Noise(raw):
+                    self._has_heard_text = True
                     self.events.append(Output(raw))
+                case Interrupt() if self.quirks.shares_the_line:
+                    self.events.append(Output(packet.INTERRUPT))
                 case _:
                     pass
 
@@ -150,6 +179,18 @@ class Dialogue:
         data = b"".join(self._outgoing)
         self._outgoing.clear()
         return data
+
+    @property
+    def _is_among_text(self) -> bool:
+        """True where a `+` or a `-` may be a console's."""
+        return self.quirks.shares_the_line and (self._has_heard_text or not self.quirks.announces_with_nak)
+
+    def _is_echo(self, body: bytes) -> bool:
+        """True for our own packet on its way back.
+
+        Also after a `+`, which may have been a console's: no stub answers with what it was asked.
+        """
+        return self.quirks.shares_the_line and packet.frame(body) == self._frame
 
     def _adopt(self) -> None:
         """Wait again for the answer to a packet that had been given up."""
@@ -167,12 +208,12 @@ class Dialogue:
 
     def _on_nak(self) -> None:
         self.naks_seen += 1
-        if self.state is State.QUIET and self.quirks.announces_with_nak:
+        if self.state is State.QUIET and self.quirks.announces_with_nak and not self._is_among_text:
             if self._given_up:
                 self._adopt()
             else:
                 self.events.append(Stopped(None))
-        elif self.quirks.shares_the_line:
+        elif self._is_among_text:
             self.events.append(Output(packet.NAK))
         elif (
             self.state is State.SENT
@@ -183,6 +224,9 @@ class Dialogue:
             self._outgoing.append(self._frame)
 
     def _on_damaged(self, raw: bytes) -> None:
+        if self.quirks.shares_the_line and self.state is not State.ACKED:
+            self.events.append(Output(raw))
+            return
         self._damaged += 1
         if self.is_acknowledging and self._damaged <= MAX_DAMAGED and raw[-3:-2] == b"#":
             self._outgoing.append(packet.NAK)
@@ -193,6 +237,8 @@ class Dialogue:
         if self._repeating == body and self._repeats_due:
             self._repeats_due -= 1
             self.repeats_seen += 1
+            if self.quirks.resends:
+                self._outgoing.append(packet.ACK)
             return
         if self.is_acknowledging:
             self._outgoing.append(packet.ACK)
@@ -200,6 +246,9 @@ class Dialogue:
             self._on_output(body)
         elif self.state is State.ACKED:
             self.state = State.QUIET
+            if self._resends:
+                # The stub was only slow: it may answer what was sent again as well.
+                self._repeating, self._repeats_due = body, self._resends
             if self._is_orphan:
                 self._on_unasked(body)
             else:
@@ -226,3 +275,7 @@ class Dialogue:
             self.events.append(Stopped(reason))
         elif body[:1] in (b"", b"E"):
             self.events.append(Refused(body))
+
+
+def _decoder(quirks: Quirks) -> Decoder | SharedLineDecoder:
+    return SharedLineDecoder() if quirks.shares_the_line else Decoder()

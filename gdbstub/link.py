@@ -10,10 +10,10 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
-from gdbstub import packet
 from gdbstub.dialogue import Dialogue, Output, Refused, Reply, State, Stopped
 from gdbstub.quirks import Quirks
 from gdbstub.target import StopReason, TargetError, TargetLost
@@ -70,9 +70,9 @@ class Link:
         """Send a command that has no reply, and see it acknowledged.  Raises Silence, TargetLost."""
         await self._exchange(body, False, patience)
 
-    async def send_interrupt(self) -> None:
-        """Send 0x03."""
-        await self._send(packet.INTERRUPT)
+    async def type(self, keys: bytes) -> None:
+        """Send bytes that are no packet: an interrupt, or what a terminal's user types."""
+        await self._send(keys)
 
     async def _exchange(self, body: bytes, wants_reply: bool, patience: float | None) -> bytes | None:
         patience = self.quirks.patience if patience is None else patience
@@ -80,8 +80,7 @@ class Link:
             with trio.move_on_after(patience):
                 while self.dialogue.state is not State.QUIET and not self._is_lost:
                     await self._progress.wait()
-            if self.dialogue.state is not State.QUIET:
-                self.dialogue.time_out()
+            self.dialogue.give_up()
             self._reply = None
             self.dialogue.ask(body, wants_reply)
             self._hand_out()
@@ -93,8 +92,7 @@ class Link:
                         raise Silence(body)
             finally:
                 # Cancelled in between: whatever comes for this packet comes for nobody.
-                if self.dialogue.state is not State.QUIET:
-                    self.dialogue.time_out()
+                self.dialogue.give_up()
 
     async def _await_reply(self) -> bytes | None:
         await self._flush()
@@ -124,9 +122,11 @@ class Link:
             while data := bytes(await self._stream.receive_some(RECEIVE_SIZE)):
                 self._transcript.note(FROM_STUB, data)
                 self.dialogue.receive(data)
-                await self._flush()
+                # Who has closed the line does not hear our answer, but may have more to say.
+                with suppress(TargetLost):
+                    await self._flush()
                 self._hand_out()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, TargetLost):
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             log.info("the line to the stub broke")
         self._is_lost = True
         self._wake()

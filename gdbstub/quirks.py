@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from gdbstub import commands, ppc64
 from gdbstub.commands import Command
-from gdbstub.registers import Description
+from gdbstub.kernel_stack import Saved
+from gdbstub.registers import Description, Feature, Register
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,14 @@ class Quirks:
     interrupted by a stop. `steps_by_detach`: `G` with MSR[SE] and then `D` executes one instruction.
     `ignores_some_writes`: it answers OK to writes into its own vital functions and does not do them.
     `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
-    `shares_the_line`: console text comes between packets, so a `-` may be anybody's.
+    `shares_the_line`: console text comes between packets, so a `-` may be anybody's, and while the target
+    runs a terminal reads the line and echoes.
+    `tells_stop_by_text`: what a stop prints when nobody is attached; there is no packet then.
+    `forgets_debugger`: `D` and `k` make nobody attached, so that the next stop may come without a word.
+    `erase`: what makes a terminal forget the packet it has taken for its user's typing.
+    `skips_at_own_trap`: resumed at an address where it has a breakpoint of its own, it skips the instruction.
+    `wire`: what its `g` block really holds, where that is not `default`.
+    `saved`: where the interrupt that stopped it has saved the registers, for those that `wire` lacks.
     `obeys_interrupts`: it stops on 0x03.
     `answers_g_from_memory`: its register block is a variable that `m` shows and `M` changes.
     `packet_size`: the longest packet a debugger may send us for it; what that asks for must cross the line in
@@ -44,6 +52,12 @@ class Quirks:
     steps_by_detach: bool = False
     ignores_some_writes: bool = False
     shares_the_line: bool = False
+    tells_stop_by_text: tuple[bytes, ...] = ()
+    forgets_debugger: bool = False
+    erase: bytes = b""
+    skips_at_own_trap: bool = False
+    wire: Description | None = None
+    saved: Saved | None = None
     obeys_interrupts: bool = True
     answers_g_from_memory: bool = False
     packet_size: int = 0x4000
@@ -92,8 +106,33 @@ K42 = Quirks(
     answers_g_from_memory=True,
 )
 
+# What the Linux kernel's stub sends for a 64-bit PowerPC: as far as lr it is what everybody expects.  Then
+# come the upper half of ctr and a long xer, and what was in the buffer before.
+_KGDB_WIRE = Description(
+    "powerpc:common64",
+    (
+        Feature("general", tuple(replace(r, in_g=True) for r in ppc64.CORE.registers if r.number < 68)),
+        Feature("floating point", tuple(r for r in ppc64.FPU.registers if r.number < 64)),
+        Feature(
+            "the rest",
+            (Register(68, "ctr_upper", 32), Register(69, "xer", 64), Register(70, "filler", 32)),
+        ),
+    ),
+    pc="pc",
+    sp="r1",
+)
+
+# The kernel's pt_regs, under the 288 bytes that a leaf function may use without saying so (ELF ABI); it has
+# 48 words in Linux 6.1.
+_PT_REGS = Saved(
+    below=288 + 48 * 8,
+    order=(*(f"r{n}" for n in range(32)), "pc", "msr", "orig_r3", "ctr", "lr", "xer", "cr"),
+    known=("pc", "msr", "lr", "cr"),
+)
+
 # The Linux kernel's: it knows stepping, breakpoints and threads, loses the first packet on a serial console,
-# and reports bad memory as E22.  Its buffers are 2048 bytes.
+# and reports bad memory as E22.  Its buffers are 2 * 556 + 512 bytes,
+# the body's closing zero included; what is longer vanishes.
 KGDB = Quirks(
     "kgdb",
     knows=_MINIMUM
@@ -109,18 +148,25 @@ KGDB = Quirks(
         commands.IsThreadAlive,
         commands.MonitorCommand,
     },
-    max_command=2046,
+    max_command=1600,
     max_read=512,
     packet_size=SLOW_LINE_PACKET,
     resends=3,
     negotiates=False,
     shares_the_line=True,
     obeys_interrupts=False,
+    tells_stop_by_text=(b"KGDB: Waiting for", b"KGDB: Entering KGDB"),
+    forgets_debugger=True,
+    erase=b"\x15",
+    skips_at_own_trap=True,
+    wire=_KGDB_WIRE,
+    saved=_PT_REGS,
     patience=2.0,
 )
 
-# A stub nobody has named.  Until it answers it is treated as the most delicate one is.
-AUTO = replace(K42, name="auto")
+# A stub nobody has named.  Until it answers it is treated as the most delicate one is.  Where there is text
+# on the line, a `-` announces nothing: it is not K42's, which has a channel of its own.
+AUTO = replace(K42, name="auto", shares_the_line=True)
 
 # What we tell a stub we understand.
 SUPPORTED = commands.Supported("swbreak+;hwbreak+;vContSupported+;error-message+;xmlRegisters=powerpc")

@@ -23,7 +23,7 @@ from gdbstub.ppc64 import INSTRUCTION_SIZE
 from gdbstub.stepping import Compute, Impossible, Mode, Plan, is_unit, plan_step, window
 from gdbstub.stub_registers import Missing
 from gdbstub.stub_state import OwnCode, StubState
-from gdbstub.target import SIGTRAP, Condition, MemoryFault, StopKind, StopReason, TargetError
+from gdbstub.target import SIGTRAP, Breakpoint, Condition, MemoryFault, StopKind, StopReason, TargetError
 from gdbstub.traps import Traps
 
 log = logging.getLogger("gdbstub")
@@ -37,7 +37,8 @@ class RunControl:
 
     `news` delivers what the stub says unasked.  `is_arriving`: a stop has been heard of, and a job is finding
     out what it is.  `runs_freely`: nothing is on its way to the stub, only a stop can come; `on_free` is told
-    when that begins.  `conditions` are those of the breakpoints, by address.
+    when that begins.  `conditions` are those of the breakpoints, by address.  `stubs_own` are the breakpoints
+    that the stub itself has set.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class RunControl:
         self.is_arriving = False
         self.runs_freely = True
         self.conditions: dict[int, Condition] = {}
+        self.stubs_own: set[Breakpoint] = set()
         self.news = news
         self._link = link
         self._state = state
         self._describe = describe
         self._on_free = on_free
+        self._thread = 1
         self._steps = False  # what runs, runs for one instruction or so
 
     async def _await_news(self) -> StopReason | None:
@@ -68,15 +71,39 @@ class RunControl:
         self._state.forget(has_stepped=self._steps)
         return news
 
+    async def ask_stop(self, patience: float | None = None) -> StopReason:
+        """Ask why the target stands still.  Raises Silence."""
+        body = await self._link.ask(b"?", patience)
+        if self._link.quirks.forgets_debugger:
+            # It takes the question for a new debugger's, who has no breakpoints yet.
+            self.stubs_own.clear()
+        reason = replies.parse_stop(body) or StopReason()
+        if body[:1] == b"S":
+            return replace(reason, thread=await self.current_thread(reason.thread))
+        return reason
+
+    async def current_thread(self, guess: int) -> int:
+        """Return the thread that stopped, where the stub tells."""
+        quirks = self._link.quirks
+        if quirks.knows is None or not quirks.has(commands.CurrentThread):
+            return guess
+        body = await self._link.ask(commands.format(commands.CurrentThread()))
+        try:
+            return int(body.removeprefix(b"QC"), 16)
+        except ValueError:
+            return guess
+
     async def await_stop(self) -> StopReason:
         """Wait for a stop that somebody wants."""
         state = self._state
         while True:
             reason = await self._await_news()
             if reason is None:
-                reason = replies.parse_stop(await self._link.ask(b"?")) or StopReason()
+                reason = await self.ask_stop()
+            self._thread = reason.thread
             if reason.is_final:
                 state.traps = Traps()
+                self.stubs_own.clear()
                 return reason
             if reason.signal != SIGTRAP or not state.traps.planted:
                 return reason
@@ -93,14 +120,17 @@ class RunControl:
         while True:
             await self._state.bring_traps_up_to_date()
             self._steps = False
-            await self._go()
-            self.runs_freely = True
-            self._on_free()
-            reason = await self.await_stop()
-            condition = (
-                self.conditions.get(await self._state.registers.pc()) if reason.signal == SIGTRAP else None
-            )
-            if reason.is_final or condition is None or await self._holds(condition):
+            if self._link.quirks.skips_at_own_trap and await self._own_at_pc():
+                reason = StopReason(StopKind.SWBREAK, thread=self._thread)
+            else:
+                await self._go()
+                self.runs_freely = True
+                self._on_free()
+                reason = await self.await_stop()
+            if reason.is_final or reason.signal != SIGTRAP:
+                return reason
+            condition = self.conditions.get(await self._state.registers.pc())
+            if condition is None or await self._holds(condition):
                 return reason
             # The step's own stop is an end of this run only if it is not the plain end of a step.
             reason = await self.step()
@@ -136,8 +166,7 @@ class RunControl:
         if pc in state.traps.planted:
             await state.restore(pc)
         if self._link.quirks.has(commands.Step):
-            await self._go(b"s")
-            return await self.await_stop()
+            return await self._step_by_stub()
         if state.is_own_code(pc):
             return await self._run_out(pc)
         word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
@@ -165,6 +194,22 @@ class RunControl:
                     )
                     return await self._step_by_detach(pc)
                 return await self._run_to(plan.traps)
+
+    async def _own_at_pc(self) -> list[Breakpoint]:
+        """Return the stub's breakpoints where the target stands."""
+        pc = await self._state.registers.pc() if self.stubs_own else 0
+        return [place for place in self.stubs_own if place.addr == pc]
+
+    async def _step_by_stub(self) -> StopReason:
+        """Execute one instruction by `s`, also where the stub has a breakpoint."""
+        in_the_way = await self._own_at_pc()
+        for place in in_the_way:
+            await self._link.ask(commands.format(commands.RemoveBreakpoint(place.kind.value, place.addr, 4)))
+        await self._go(b"s")
+        reason = await self.await_stop()
+        for place in in_the_way if not reason.is_final else ():
+            await self._link.ask(commands.format(commands.InsertBreakpoint(place.kind.value, place.addr, 4)))
+        return reason
 
     async def _plan(self, code: bytes, pc: int) -> Plan:
         """Plan a step, fetching the registers it turns out to depend on."""

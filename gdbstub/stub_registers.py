@@ -9,6 +9,9 @@ the same bytes as `g`.
 
 Somebody who wanted everything at one stop will want it at the next: then `g` is the cheaper way again.
 
+A stub whose block differs from the description (`Quirks.wire`) is translated here, and what it lacks comes
+from where the interrupt saved it (`Quirks.saved`, `kernel_stack`).
+
 MSR[SE] is ours where the stub steps by it (`is_traced`): set in what is sent, hidden in what is shown.
 """
 
@@ -18,6 +21,7 @@ import errno
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from gdbstub import replies
+from gdbstub.kernel_stack import Saved, find_saved
 from gdbstub.link import Link
 from gdbstub.ppc64 import MSR_SE
 from gdbstub.registers import Description
@@ -58,6 +62,7 @@ class StubRegisters:
         self._write = write
         self._candidates = tuple(candidates)
         self._place: int | None = None
+        self._ctr_at: int | None = None
         self._block = b""
         self._block_size = 0
         self._known: set[str] = set()
@@ -119,17 +124,27 @@ class StubRegisters:
         return self._block_size
 
     async def _fetch_all(self) -> None:
+        quirks, size = self._link.quirks, self.description.g_size
         raw = decode((await self._link.ask(b"g")).replace(b"x", b"0"))
-        size = self.description.g_size
+        raw = standard(raw, quirks.wire, self.description)
         # An old stub's block may end early; what it leaves out reads as zero and is not written.
         self._block_size = min(len(raw), size)
         if self._block_size not in {self.description.span(name).stop for name in self.description.offsets}:
             raise TargetError(errno.EPROTO, f"the stub sends {len(raw)} bytes of registers")
         whole = raw[: self._block_size].ljust(size, b"\0")
         self._take(0, whole)
+        if quirks.saved is not None:
+            await self._fetch_saved(quirks.saved, whole)
         if self._candidates and self._link.quirks.answers_g_from_memory and self._block_size == size:
             candidates, self._candidates = self._candidates, ()
             self._place = await self._find(candidates, whole)
+
+    async def _fetch_saved(self, saved: Saved, block: bytes) -> None:
+        """Take ctr, of which the block has only a half, from where it was saved."""
+        self._ctr_at = await find_saved(saved, "ctr", block, self.description, self._read)
+        if self._ctr_at is not None:
+            span = self.description.span("ctr")
+            self._take(span.start, await self._read(self._ctr_at, span.stop - span.start))
 
     async def _find(self, candidates: Sequence[int], block: bytes) -> int | None:
         for place in candidates:
@@ -188,14 +203,26 @@ class StubRegisters:
             return
         if self._place is None or len(self._changed) > MANY:
             await self.block()
-            sent = self._sent()[: self._block_size]
+            sent = self._on_the_wire(self._sent())
             if await self._link.ask(b"G" + sent.hex().encode()) != replies.OK:
                 raise TargetError(errno.EPROTO, "the stub refuses the registers")
+            if self._link.quirks.wire is not None and "ctr" in self._changed:
+                if self._ctr_at is None:
+                    raise TargetError(errno.ENOTSUP, "this stub has no way to set ctr")
+                await self._write(self._ctr_at, self._block[self.description.span("ctr")])
         else:
             sent = self._sent()
             for span in self._spans(self._changed, across_unknown=False):
                 await self._write(self._place + span.start, sent[span])
         self._changed.clear()
+
+    def _on_the_wire(self, block: bytes) -> bytes:
+        """Return a block as the stub takes it."""
+        wire = self._link.quirks.wire
+        if wire is None:
+            return block[: self._block_size]
+        values = self.description.unpack(block)
+        return wire.pack({**values, "ctr_upper": values["ctr"] >> 32})
 
     def _sent(self) -> bytes:
         if not self.is_traced:
@@ -215,6 +242,14 @@ class StubRegisters:
                     continue
             spans.append(span)
         return spans
+
+
+def standard(raw: bytes, wire: Description | None, description: Description) -> bytes:
+    """Return a stub's block, which `wire` describes, as `description` has it; what it lacks is zero."""
+    if wire is None:
+        return raw
+    values = wire.unpack(raw.ljust(wire.g_size, b"\0"))
+    return description.pack({**values, "ctr": values["ctr_upper"] << 32})
 
 
 def decode(body: bytes) -> bytes:

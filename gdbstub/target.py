@@ -275,6 +275,18 @@ class Expedites(Protocol):
 
 
 @runtime_checkable
+class NamesThreads(Protocol):
+    """A target that must be asked for the name of each thread, so that only who wants to see them pays."""
+
+    @property
+    def names_threads(self) -> bool:
+        """True if it has any."""
+
+    async def thread_name(self, thread: int) -> str:
+        """Return a thread's name.  Raises TargetError."""
+
+
+@runtime_checkable
 class Kill(Protocol):
     """gdb's `kill`: end what is being debugged."""
 

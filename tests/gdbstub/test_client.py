@@ -13,7 +13,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from k42_stub import K42Stub
-from kgdb_stub import THREADS, KgdbStub
+from kgdb_stub import CPU, TASKS, KgdbStub
 from machine_target import MachineTarget
 from mini_machine import Machine, Trap
 
@@ -180,7 +180,7 @@ def test_conformance_kgdb(quirks: Quirks) -> None:
 
     async def main() -> None:
         ours, theirs = trio.testing.memory_stream_pair()
-        stub = KgdbStub(MachineTarget(program.load()), b"KGDB: Waiting for connection from remote gdb...\r\n")
+        stub = KgdbStub(MachineTarget(program.load()))
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stub.run, theirs)
@@ -190,7 +190,7 @@ def test_conformance_kgdb(quirks: Quirks) -> None:
                         await trio.lowlevel.checkpoint()
                     await conformance(target)
                     assert target.quirks is KGDB
-                    assert [thread.id for thread in await target.threads()] == THREADS
+                    assert [thread.id for thread in await target.threads()] == [CPU & 0x7FFFFFFF, *TASKS]
                     await target.detach()
                 nursery.cancel_scope.cancel()
 
@@ -201,7 +201,7 @@ def test_conformance_kgdb(quirks: Quirks) -> None:
 def test_kgdb_is_found_out_by_its_answers() -> None:
     async def main() -> None:
         ours, theirs = trio.testing.memory_stream_pair()
-        stub = KgdbStub(MachineTarget(program.load()), loses_the_first=False)
+        stub = KgdbStub(MachineTarget(program.load()), greeting=b"")
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stub.run, theirs)

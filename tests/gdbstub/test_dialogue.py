@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gdbstub.dialogue import MAX_DAMAGED, Dialogue, Event, Output, Refused, Reply, State, Stopped
 from gdbstub.packet import frame
-from gdbstub.quirks import K42, KGDB, PLAIN, Quirks
+from gdbstub.quirks import AUTO, K42, KGDB, PLAIN, Quirks
 from gdbstub.target import StopReason
 
 S05 = frame(b"S05")
@@ -167,3 +167,36 @@ def test_any_split_and_any_garbage(pieces: list[bytes], data: st.DataObject) -> 
     assert results[0] == results[1]
     # Whatever it said, no more than one answer of ours for each thing it said.
     assert len(results[0][1]) <= len(frame(b"?")) * 2 + len(whole)
+
+
+def test_an_echo_of_our_packet_is_text() -> None:
+    d = dialogue(KGDB)
+    d.ask(b"g")
+    sent = d.take_outgoing()
+    d.receive(b"# " + sent)
+    assert (d.state, d.take_outgoing()) == (State.SENT, b"")
+    assert events(d) == [Output(b"# "), Output(sent)]
+    # This one is a console's, and the next echo no answer.
+    d.receive(b"+" + sent)
+    assert events(d) == [Output(sent)]
+    d.receive(b"+")
+    d.receive(frame(b"0011"))
+    assert events(d) == [Output(b"+"), Reply(b"0011")]
+
+
+def test_what_looks_like_a_packet_in_a_consoles_text_is_not_answered() -> None:
+    d = dialogue(KGDB)
+    d.receive(b"costs $5#00 - or + $ ")
+    assert (
+        b"".join(event.text for event in events(d) if isinstance(event, Output)) == b"costs $5#00 - or + $ "
+    )
+    assert d.take_outgoing() == b""
+
+
+def test_a_dash_in_a_firmwares_text_is_no_announcement() -> None:
+    d = dialogue(AUTO)
+    d.receive(b"No NVRAM common partition, re-initializing...")
+    assert not any(isinstance(event, Stopped) for event in events(d))
+    d = dialogue(AUTO)
+    d.receive(b"-")
+    assert events(d) == [Stopped(None)]
