@@ -66,6 +66,10 @@ SRR1_FROM_MSR = ~0x783F_0000 & (1 << 64) - 1
 MSR_KEPT = MSR_ME | MSR_HV | MSR_ISF | MSR_IDENTITY
 
 
+#: HIOR's bits 22-43: where the vectors begin (970 user's manual, 2.1.6).
+VECTOR_BASE = 0x3FF_FFF0_0000
+
+
 class Interrupt(Exception):
     """An interrupt at the current instruction.
 
@@ -112,7 +116,8 @@ def deliver(state: CpuState, interrupt: Interrupt) -> None:
         if not msr & MSR_ME:
             raise Leave(ExitKind.CHECKSTOP, int(interrupt.vector), retry=True)
         kept &= ~MSR_ME
-    state.put("srr0", state.pc + 4 if interrupt.after else state.pc)
+    at = state.pc + 4 if interrupt.after else state.pc
+    state.put("srr0", at if msr & MSR_SF else at & 0xFFFF_FFFF)
     state.put("srr1", msr & SRR1_FROM_MSR | interrupt.srr1)
     if interrupt.dar is not None:
         state.put("dar", interrupt.dar)
@@ -122,4 +127,4 @@ def deliver(state: CpuState, interrupt: Interrupt) -> None:
     state.put("time_slept", state.get("time_slept") + 1)
     # `interrupt_msr` is HV on a machine of its own and 0 in a partition (970 user's manual, 4.5).
     state.msr = msr & kept | MSR_SF | state.get("interrupt_msr")
-    state.pc = int(interrupt.vector)
+    state.pc = state.get("hior") & VECTOR_BASE | int(interrupt.vector)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.interrupts import MSR_KEPT, SRR1_FROM_MSR, Interrupt, Vector
+from emulator.cpu.interrupts import MSR_KEPT, SRR1_FROM_MSR, VECTOR_BASE, Interrupt, Vector
 from emulator.cpu.state import MSR_SF
 from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
@@ -135,9 +135,9 @@ def sc(t: Builder, lev: Value) -> None:
     # SRR0 and the time that an interrupt takes: cpu/interrupts.deliver.
     new = old & MSR_KEPT | MSR_SF | t.get("interrupt_msr")
     t.leave_instead_if(lev.bit(0) | changes_more_than_context(t, old, new), _system_call_and_leave, lev)
-    t.put("srr0", t.pc() + 4)
+    t.put("srr0", t.pc() + 4 if t.is64 else (t.pc() + 4).zext(32))
     t.put("srr1", old & SRR1_FROM_MSR)
-    t.switch(new, t.constant(int(Vector.SYSTEM_CALL)), is_interrupt=True)
+    t.switch(new, t.get("hior") & VECTOR_BASE | int(Vector.SYSTEM_CALL), is_interrupt=True)
 
 
 @insn("010011 bt:5 ba:5 bb:5 0100000001 -")

@@ -9,7 +9,7 @@ from programs import load_raw_words
 from emulator.config import MachineConfig, MachineKind
 from emulator.cpu.exits import ExitKind
 from emulator.cpu.mmu import Watch
-from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_ME, MSR_SE, MSR_SF
+from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_IR, MSR_ME, MSR_SE, MSR_SF
 from emulator.machine import Machine
 
 ENGINES = ["reference", "threaded"]
@@ -286,3 +286,28 @@ def test_changed_code_runs_after_the_debugger_writes_it(engine: str) -> None:
     emulated.write_memory(START, 0x3863_0064.to_bytes(4, "big"))  # addi r3,r3,100
     emulated.run(2)
     assert emulated.state.get("gpr", 3) == 105
+
+
+@pytest.mark.parametrize(("word", "vector"), [(SC, 0xC00), (0, 0x700)])
+def test_hior_says_where_the_vectors_begin(engine: str, word: int, vector: int) -> None:
+    config = MachineConfig(memory=4 << 20, engine=engine)
+    # mtspr 311,r3; the word.
+    emulated = Machine(config, load_raw_words(0x7C77_4BA6, word, NOP, address=START))
+    emulated.set_registers({"r3": 0xFFF0_0000_0010_0FFF})
+    emulated.run(2)
+    assert emulated.state.pc == 0x10_0000 + vector
+
+
+@pytest.mark.parametrize("kind", [MachineKind.HARDWARE, MachineKind.LPAR])
+def test_the_next_instruction_is_a_word_address_in_32_bit_mode(engine: str, kind: MachineKind) -> None:
+    # Real mode sees 42 bits, so the last word below 4 GB is mapped: SLB entry 0, one page.
+    emulated = machine(engine, NOP, kind=kind)
+    emulated.write_memory(0x8FFC, SC.to_bytes(4, "big"))
+    esid, page = 0xF, 0xFFFF
+    group = 0x4_0000 + ((1 ^ page) & 2047) * 128
+    entry = (1 << 12 | (page >> 11 & 31) << 7 | 1).to_bytes(8, "big") + (0x8000 | 2).to_bytes(8, "big")
+    emulated.write_memory(group, entry)
+    emulated.mmu.slbmte(1 << 12, esid << 28 | 1 << 27)
+    emulated.set_registers({"sdr1": 0x4_0000, "pc": 0xFFFF_FFFC, "msr": MSR_IR})
+    emulated.step()
+    assert (emulated.state.pc, emulated.state.get("srr0")) == (0xC00, 0)
