@@ -6,14 +6,18 @@
 
 Both machines run one small program in real mode (scripts/bench_rsp/loop.s). A plain client on a socket
 measures round trips; the installed gdb measures what its user sees, bare and with the settings of `k42 gdb`.
-Packets are counted in gdb's own log of the line. Compare within one run: the machine's other work is in all
-figures alike.
+Packets are counted in gdb's own log of the line. "Chain" is gdb, the bridge, the multiplexer, and our guest's
+own stub in the emulator (`k42 up`); QEMU has no such thing.
+
+Both machines are up at the same time, asked in turn, and idle when they are not asked. Compare within one
+run: the host's other work is in all figures alike, or nearly so; the median of several rounds is what to trust.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import socket
 import statistics
@@ -22,20 +26,38 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from gdbstub.packet import Decoder, Packet, frame
 from k42.gdb import cache_arguments
 from k42.gdb_programs import find_gdb
+from k42.kernel import guest_kernel
+from k42.ports import Ports
 
 HERE = Path(__file__).resolve().parent / "bench_rsp"
 ENTRY = 0x100
+# Two stretches of memory: one is filled with what does not repeat, the next is zero.
 DUMP_ADDRESS, DUMP_SIZE = 0x20_0000, 1 << 20
 START_SECONDS = 30.0
 
 SERVERS = ("ours", "qemu")
+
+STEPI = "stepi/s ({})"
+# Packets that one server gets before it is the other's turn.
+BATCH = 20
+
+# What we want: a figure of ours by one of QEMU's, and how much that shall be.
+GOALS = (
+    ("vCont;s p50, us", "vCont;s p50, us", "<=", 1.0),
+    ("m, MB/s", "m, MB/s", ">=", 2.0),
+    (STEPI.format("k42 gdb"), STEPI.format("bare"), ">=", 3.0),
+    (STEPI.format("chain"), STEPI.format("bare"), ">=", 1.0),
+    ("false conditions/s (bare)", "false conditions/s (bare)", ">=", 100.0),
+    ("dump, MB/s (bare)", "dump, MB/s (bare)", ">=", 2.0),
+    ("dump of zeros, MB/s (bare)", "dump of zeros, MB/s (bare)", ">=", 2.0),
+)
 
 
 class Client:
@@ -72,32 +94,60 @@ class Client:
         self._socket.close()
 
 
-def time_packets(client: Client, body: bytes, count: int) -> float:
-    """Return the median round trip in microseconds."""
-    taken = []
-    for _ in range(count):
-        begin = time.perf_counter()
-        client.ask(body)
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken) * 1e6
+def time_packets(clients: dict[str, Client], body: bytes, count: int) -> dict[str, float]:
+    """Return the median round trip to each server in microseconds; they are asked in turn, a few at a time."""
+    taken: dict[str, list[float]] = {server: [] for server in clients}
+    for _ in range(0, count, BATCH):
+        for server, client in clients.items():
+            for _ in range(BATCH):
+                begin = time.perf_counter()
+                client.ask(body)
+                taken[server].append(time.perf_counter() - begin)
+    return {server: statistics.median(times) * 1e6 for server, times in taken.items()}
 
 
-def measure_raw(port: int, steps: int) -> Iterator[tuple[str, float]]:
-    client = Client(port)
-    try:
-        yield "vCont;s p50, us", time_packets(client, b"vCont;s:1", steps)
-        yield "g p50, us", time_packets(client, b"g", steps)
+def time_transfer(clients: dict[str, Client], request: Callable[[int, int], bytes]) -> dict[str, float]:
+    """Return MB/s of `request(offset, length)` over the whole stretch, in the largest packets allowed."""
+    taken = {}
+    for server, client in clients.items():
         piece = min(client.packet_size // 2 - 32, 1 << 16)
         begin = time.perf_counter()
-        for at in range(DUMP_ADDRESS, DUMP_ADDRESS + DUMP_SIZE, piece):
-            client.ask(b"m%x,%x" % (at, piece))
-        yield "m, MB/s", DUMP_SIZE / 1e6 / (time.perf_counter() - begin)
+        for offset in range(0, DUMP_SIZE, piece):
+            client.ask(request(offset, min(piece, DUMP_SIZE - offset)))
+        taken[server] = DUMP_SIZE / 1e6 / (time.perf_counter() - begin)
+    return taken
+
+
+def measure_raw(ports: dict[str, int], steps: int) -> Iterator[tuple[str, dict[str, float]]]:
+    clients = {server: Client(port) for server, port in ports.items()}
+    filling = random.Random(1).randbytes(DUMP_SIZE).hex().encode()
+
+    def write(offset: int, length: int) -> bytes:
+        return b"M%x,%x:%b" % (DUMP_ADDRESS + offset, length, filling[2 * offset : 2 * (offset + length)])
+
+    def read(offset: int, length: int) -> bytes:
+        return b"m%x,%x" % (DUMP_ADDRESS + offset, length)
+
+    try:
+        yield "vCont;s p50, us", time_packets(clients, b"vCont;s:1", steps)
+        yield "g p50, us", time_packets(clients, b"g", steps)
+        yield "m of 4 bytes p50, us", time_packets(clients, b"m%x,4" % ENTRY, steps)
+        yield "M, MB/s", time_transfer(clients, write)
+        yield "m, MB/s", time_transfer(clients, read)
     finally:
-        client.close()
+        for client in clients.values():
+            client.close()
 
 
 def measure_gdb(
-    port: int, program: Path, steps: int, folder: Path, settings: list[str], *, counts: bool
+    port: int,
+    program: Path,
+    steps: int,
+    folder: Path,
+    settings: list[str],
+    *,
+    counts: bool = False,
+    dumps: bool = True,
 ) -> dict[str, float]:
     """Run gdb with scripts/bench_rsp/measure.py inside: it counts packets, or takes times."""
     plan = {
@@ -105,7 +155,8 @@ def measure_gdb(
         "steps": steps,
         "log": str(folder / "packets.log") if counts else "",
         "dump": str(folder / "dump.bin"),
-        "dump_range": [DUMP_ADDRESS, DUMP_ADDRESS + DUMP_SIZE],
+        "dumps": {"dump": DUMP_ADDRESS, "dump of zeros": DUMP_ADDRESS + DUMP_SIZE} if dumps else {},
+        "dump_size": DUMP_SIZE,
     }
     command = [find_gdb(), "-nx", "-batch", "-ex", "set architecture powerpc:common64"]
     command += ["-ex", f"file {program}", *settings, "-ex", f"python plan = {plan!r}"]
@@ -151,10 +202,26 @@ def running(server: str, image: Path) -> Iterator[int]:
             *("-device", f"loader,addr={ENTRY:#x},cpu-num=0"),
         ],
     }[server]
+    with serving(command, port):
+        yield port
+
+
+@contextmanager
+def running_chain() -> Iterator[int]:
+    """Start everything with our own guest; gives the bridge's port."""
+    base = free_port()
+    command = [str(Path(sys.executable).with_name("k42")), "up", "--no-console", "--base", str(base)]
+    with serving(command, Ports(base).bridge):
+        yield Ports(base).bridge
+
+
+@contextmanager
+def serving(command: list[str], port: int) -> Iterator[None]:
+    """Run a command that listens on `port`."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(port, process)
-        yield port
+        yield
     finally:
         process.terminate()
         process.wait()
@@ -183,19 +250,44 @@ def main() -> None:
         folder = Path(name)
         elf, image = build(folder)
         for _ in range(arguments.rounds):
-            for server in SERVERS:
-                with running(server, image) as port:
-                    for what, figure in measure_raw(port, arguments.steps):
+            with running("ours", image) as ours, running("qemu", image) as qemu:
+                ports = {"ours": ours, "qemu": qemu}
+                for what, by_server in measure_raw(ports, arguments.steps):
+                    for server, figure in by_server.items():
                         figures[what][server].append(figure)
-                    for kind, settings in (("bare", []), ("k42 gdb", cache_arguments(elf))):
-                        for counts in (True, False):
+                for kind, settings in (("bare", []), ("k42 gdb", cache_arguments(elf))):
+                    for counts in (True, False):
+                        for server, port in ports.items():
                             found = measure_gdb(port, elf, arguments.steps, folder, settings, counts=counts)
                             for what, figure in found.items():
                                 figures[f"{what} ({kind})"][server].append(figure)
+            figures[STEPI.format("chain")]["ours"].append(measure_chain(arguments.steps, folder))
+    report(figures)
+
+
+def measure_chain(steps: int, folder: Path) -> float:
+    """Return how many `stepi` a second gdb makes with the kernel's own stub at the far end."""
+    kernel = guest_kernel()
+    with running_chain() as port:
+        found = measure_gdb(port, kernel, steps, folder, cache_arguments(kernel), dumps=False)
+    return found["stepi/s"]
+
+
+def report(figures: dict[str, dict[str, list[float]]]) -> None:
+    medians = {
+        what: {server: statistics.median(taken) for server, taken in by_server.items()}
+        for what, by_server in figures.items()
+    }
     print(f"{'':44} {'ours':>10} {'qemu':>10} {'ratio':>7}")
-    for what, by_server in figures.items():
-        ours, qemu = (statistics.median(by_server[server]) for server in SERVERS)
-        print(f"{what:44} {ours:10.1f} {qemu:10.1f} {ours / qemu:7.2f}")
+    for what, figure in medians.items():
+        ours, qemu = figure["ours"], figure.get("qemu")
+        beside = "" if qemu is None else f" {qemu:10.1f} {ours / qemu:7.2f}"
+        print(f"{what:44} {ours:10.1f}{beside}")
+    print(f"\n{'ours by QEMU':62} {'is':>7} {'wanted':>8}")
+    for ours, theirs, relation, bound in GOALS:
+        words = ours if ours == theirs else f"{ours} by {theirs}"
+        ratio = medians[ours]["ours"] / medians[theirs]["qemu"]
+        print(f"{words:62} {ratio:7.2f} {relation:>3} {bound:g}")
 
 
 if __name__ == "__main__":

@@ -70,11 +70,13 @@ if plan["log"]:
 else:
     run("target remote " + plan["target"])
     rate("stepi/s", "stepi", plan["steps"], plan["steps"])
-    low, high = plan["dump_range"]
-    rate("dump, MB/s", f"dump binary memory {plan['dump']} {low} {high}", 1, (high - low) / 1e6)
-    figures["false conditions/s"] = passes_before_stop(FEW)
-    # More of them where they are fast, so that the start does not count.
-    figures["false conditions/s"] = passes_before_stop(int(min(figures["false conditions/s"], 200_000)))
+    for name, low in plan["dumps"].items():
+        high = low + plan["dump_size"]
+        rate(f"{name}, MB/s", f"dump binary memory {plan['dump']} {low} {high}", 1, (high - low) / 1e6)
+    if plan["dumps"]:
+        figures["false conditions/s"] = passes_before_stop(FEW)
+        # More of them where they are fast, so that the start does not count.
+        figures["false conditions/s"] = passes_before_stop(int(min(figures["false conditions/s"], 200_000)))
 run("delete")
 run("disconnect")
 print("FIGURES " + json.dumps(figures))
