@@ -10,7 +10,7 @@ Packets are counted in gdb's own log of the line. "Chain" is gdb, the bridge, th
 own stub in the emulator (`k42 up`); QEMU has no such thing.
 
 Both machines are up at the same time, asked in turn, and idle when they are not asked. Compare within one
-run: the host's other work is in all figures alike, or nearly so; the median of several rounds is what to trust.
+run: the host's other work is in all figures alike, or nearly so; trust the median of several rounds.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Client:
 
 
 def time_packets(clients: dict[str, Client], body: bytes, count: int) -> dict[str, float]:
-    """Return the median round trip to each server in microseconds; they are asked in turn, a few at a time."""
+    """Return the median round trip to each server in microseconds; they are asked in turn."""
     taken: dict[str, list[float]] = {server: [] for server in clients}
     for _ in range(0, count, BATCH):
         for server, client in clients.items():
