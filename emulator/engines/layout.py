@@ -56,6 +56,12 @@ RUN_MSR = _FIRST + 14
 TLBS = _FIRST + 15
 FAR_TLBS = _FIRST + 16
 
+#: Address of the first record of a pair that is parted while h_stop is planted at its second, or 0; the
+#: pair's handler, and the first's own that is there meanwhile.
+PARTED = _FIRST + 17
+PARTED_HANDLER = _FIRST + 18
+PARTED_SINGLE = _FIRST + 19
+
 #: Numbers by which handlers ask for a page to be put into the TLB; no helper's (llvm_source.helper_number).
 FILL_LOAD = 1
 FILL_STORE = 2
@@ -73,6 +79,10 @@ PC_OFFSET = 24
 
 PAGE = 4096
 RECORDS_PER_PAGE = PAGE // 4
+#: Behind the records of a page, for each that holds a pair's handler, the handler of its instruction alone.
+SINGLES_OFFSET = RECORD_SIZE * (RECORDS_PER_PAGE + 1)
+#: The size of all that, in words.
+PAGE_WORDS = SINGLES_OFFSET // 8 + RECORDS_PER_PAGE
 
 TLB_ENTRIES = 1024
 TLB_ENTRY_SIZE = 32

@@ -29,7 +29,10 @@ declare i64 @llvm.bswap.i64(i64)
 !0 = !{{!"branch_weights", i32 10000, i32 1}}
 !1 = !{{!"branch_weights", i32 1, i32 10000}}
 
-define void @enter({SIGNATURE}) {{
+define void @enter(ptr %s, ptr %r, i64 %left, ptr %tlb) {{
+  %start = ptrtoint ptr %r to i64
+  %distance = mul i64 %left, {layout.RECORD_SIZE}
+  %limit = add i64 %start, %distance
   call preserve_nonecc void @h_near_end({SIGNATURE})
   ret void
 }}
@@ -106,30 +109,49 @@ def _common_handlers() -> list[str]:
     def near_end(p: Printer) -> None:
         """Go on at `r`, which has just been jumped to; make sure that execution stops in time."""
         p.unplant("unplanted")
-        p.line("%more = icmp sgt i64 %left, 0")
+        left = p.left_before()
+        p.line("%more = icmp sgt i64 " + left + ", 0")
         p.line("br i1 %more, label %plan, label %over")
         p.label("over")
         p.put(INDEX["pc"], p.record_word(layout.PC_OFFSET))
-        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
+        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, {left}"))
         p.line("ret void")
         p.label("plan")
         index = p.assign(f"and i64 {p.record_word(layout.PC_OFFSET)}, {layout.PAGE - 1}")
-        last = p.assign(f"add i64 {p.assign(f'lshr i64 {index}, 2')}, %left")
+        number = p.assign(f"lshr i64 {index}, 2")
+        last = p.assign(f"add i64 {number}, {left}")
         is_here = p.assign(f"icmp ult i64 {last}, {layout.RECORDS_PER_PAGE}")
         p.line(f"br i1 {is_here}, label %plant, label %go")
         p.label("plant")
-        place = p.assign(f"getelementptr [{layout.RECORD_SIZE} x i8], ptr %r, i64 %left")
+        place = p.assign("inttoptr i64 %limit to ptr")
         p.line(f"store ptr {place}, ptr {p.word_pointer(layout.PLANTED)}")
         p.put(layout.PLANTED_HANDLER, p.assign(f"load i64, ptr {place}"))
         p.line(f"store ptr {p.get_pointer(layout.STOP_HANDLER)}, ptr {place}")
+        # A pair that ends there must be parted.  The handlers of firsts alone lie behind the records.
+        before = p.assign(f"getelementptr i8, ptr {place}, i64 {-layout.RECORD_SIZE}")
+        page = p.assign(
+            f"getelementptr [{layout.RECORD_SIZE} x i8], ptr %r, i64 {p.assign(f'sub i64 0, {number}')}"
+        )
+        singles = p.assign(f"getelementptr i8, ptr {page}, i64 {layout.SINGLES_OFFSET}")
+        entry = p.assign(f"getelementptr i64, ptr {singles}, i64 {p.assign(f'sub i64 {last}, 1')}")
+        single = p.assign(f"load i64, ptr {entry}")
+        is_pair = p.assign(f"icmp ne i64 {single}, 0")
+        parted = p.assign(f"select i1 {is_pair}, ptr {before}, ptr null")
+        p.line(f"store ptr {parted}, ptr {p.word_pointer(layout.PARTED)}")
+        p.line(f"br i1 {is_pair}, label %part, label %go")
+        p.label("part")
+        p.put(layout.PARTED_HANDLER, p.assign(f"load i64, ptr {before}"))
+        p.put(layout.PARTED_SINGLE, single)
+        p.line(f"store i64 {single}, ptr {before}")
         p.line("br label %go")
         p.label("go")
-        p.dispatch("%r", "%left", "%r")
+        p.dispatch("%r")
 
     def miss(p: Printer) -> None:
-        """Continue at the pc of the state block, which the jump table lacks; `left` is as after the jump."""
-        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, %left"))
-        p.line("%more = icmp sgt i64 %left, 0")
+        """Continue at the pc of the state block, which the jump table lacks; the limit is seen from `r`."""
+        left = p.left_before()
+        p.put(INDEX["icount"], p.assign(f"sub i64 {p.get(layout.END)}, {left}"))
+        p.line("%more = icmp sgt i64 " + left + ", 0")
         p.line("br i1 %more, label %search, label %leave")
         p.label("search")
         function = p.get_pointer(layout.LOOKUP)
@@ -137,7 +159,7 @@ def _common_handlers() -> list[str]:
         found = p.assign(f"icmp ne ptr {record}, null")
         p.line(f"br i1 {found}, label %go, label %leave")
         p.label("go")
-        p.tail("@h_near_end", record, "%left", record)
+        p.tail("@h_near_end", record, p.limit_at(record, left))
         p.leave_block()
 
     def page_end(p: Printer) -> None:

@@ -1,21 +1,20 @@
 """Prints traces (isa/values) as LLVM IR: one handler function for each instruction form.
 
-    define preserve_nonecc void @h_add_oe0_rc0(ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base)
+    define preserve_nonecc void @h_add_oe0_rc0(ptr %s, ptr %r, i64 %limit, ptr %tlb)
 
 `s` is the state block, `r` the record being executed (engines/layout), `tlb` what loads and stores look
-up.  A handler does its effect and tail-calls the handler of the next record, so the five values stay in
+up.  A handler does its effect and tail-calls the handler of the next record, so the four values stay in
 registers and no frame is built on the way.
 
-Counting costs nothing in a straight line.  `left` is how many instructions were still to complete when
-execution came to the record `base`, by a jump; what was done since is the distance from `base` to `r`.  A
-jump settles the account.  With more than a page of instructions left the next jump comes in time to settle
-again; with less, `h_near_end` plants the handler `h_stop` where the budget will be used up, and whoever
-comes next takes it away (PLANTED).
+Counting costs nothing in a straight line.  `limit` is the address of the record before which the budget is
+used up if execution goes straight on, as if there were records without end; a jump moves it by as much as
+it jumps.  With more than a page of instructions left the next jump comes in time to look again; with less,
+`h_near_end` plants the handler `h_stop` at the limit, and whoever comes next takes it away (PLANTED).
 
 A handler that calls something would build a frame for it even where it does not call.  So what needs Python
 (a TLB miss, a rare helper) is left, before the instruction has had an effect, to a second function, the
 form's slow handler, which begins the instruction again.  A handler of a pair (engines/pairs) executes two
-records and leaves each of the two in the same way.
+records and leaves each of the two in the same way; it is not there while h_stop is planted at the second.
 
 Leaving is `ret void` with pc and icount exact in the state block.  Before anything that may stop they are
 stored; after it, REASON tells whether to leave.
@@ -28,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Literal
 
 from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR
 from emulator.engines import layout
@@ -37,7 +37,7 @@ from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Value
 
-SIGNATURE = "ptr %s, ptr %r, i64 %left, ptr %tlb, ptr %base"
+SIGNATURE = "ptr %s, ptr %r, i64 %limit, ptr %tlb"
 #: A page-crossing access shows in the page of its last byte.
 PAGE_MASK = -layout.PAGE
 _RECORD_SHIFT = layout.RECORD_SIZE.bit_length() - 1
@@ -81,9 +81,9 @@ class Printer(ValuePrinter):
     needs_leave: bool = False
     #: What loads and stores of the next record look up.
     tlb: str = "%tlb"
-    #: What executes the record from its beginning: a form's slow handler, or a pointer to a handler;
+    #: What executes the record from its beginning: a form's slow handler, or the record's own;
     #: None: this function is the one.
-    restart: Form | str | None = None
+    restart: Form | Literal["own"] | None = None
     #: Nothing of the instruction's effect has happened so far.
     is_unwritten: bool = True
     #: Instructions whose slow handlers this function goes to, in order.
@@ -101,9 +101,17 @@ class Printer(ValuePrinter):
 
     def left_before(self) -> str:
         """Return how many instructions are left before this one."""
-        here, base = (self.assign(f"ptrtoint ptr {p} to i64") for p in (self.record, "%base"))
-        done = self.assign(f"ashr exact i64 {self.assign(f'sub i64 {here}, {base}')}, {_RECORD_SHIFT}")
-        return self.assign(f"sub i64 %left, {done}")
+        return self.assign(f"ashr exact i64 {self.bytes_left()}, {_RECORD_SHIFT}")
+
+    def bytes_left(self) -> str:
+        """Return how far the limit is from this record."""
+        here = self.assign(f"ptrtoint ptr {self.record} to i64")
+        return self.assign(f"sub i64 %limit, {here}")
+
+    def limit_at(self, record: str, left: str) -> str:
+        """Return the limit of somebody at `record` with so many instructions left."""
+        start = self.assign(f"ptrtoint ptr {record} to i64")
+        return self.assign(f"add i64 {start}, {self.assign(f'shl i64 {left}, {_RECORD_SHIFT}')}")
 
     def left_after(self) -> str:
         """Return how many instructions are left after this one."""
@@ -124,21 +132,33 @@ class Printer(ValuePrinter):
         # If it is not there any more, the record was forgotten meanwhile.
         handler = self.assign(f"load ptr, ptr {planted}")
         is_stop = self.assign(f"icmp eq ptr {handler}, {self.get_pointer(layout.STOP_HANDLER)}")
-        self.line(f"br i1 {is_stop}, label %restore, label %{done}")
+        self.line(f"br i1 {is_stop}, label %restore, label %before")
         self.label("restore")
         self.line(f"store i64 {self.get(layout.PLANTED_HANDLER)}, ptr {planted}")
+        self.line("br label %before")
+        # The record before it, if that was of a pair, gets the pair's handler back.
+        self.label("before")
+        before = self.get_pointer(layout.PARTED)
+        is_parted = self.assign(f"icmp ne ptr {before}, null")
+        self.line(f"br i1 {is_parted}, label %parted, label %{done}")
+        self.label("parted")
+        handler = self.assign(f"load i64, ptr {before}")
+        is_single = self.assign(f"icmp eq i64 {handler}, {self.get(layout.PARTED_SINGLE)}")
+        self.line(f"br i1 {is_single}, label %join, label %{done}")
+        self.label("join")
+        self.line(f"store i64 {self.get(layout.PARTED_HANDLER)}, ptr {before}")
         self.line(f"br label %{done}")
         self.label(done)
 
     # Going on.
 
-    def dispatch(self, record: str, left: str, base: str) -> None:
+    def dispatch(self, record: str, limit: str = "%limit") -> None:
         """Execute `record`."""
         function = self.assign(f"load ptr, ptr {record}")
-        self.tail(function, record, left, base)
+        self.tail(function, record, limit)
 
-    def tail(self, function: str, record: str, left: str, base: str) -> None:
-        arguments = f"ptr %s, ptr {record}, i64 {left}, ptr {self.tlb}, ptr {base}"
+    def tail(self, function: str, record: str, limit: str = "%limit") -> None:
+        arguments = f"ptr %s, ptr {record}, i64 {limit}, ptr {self.tlb}"
         self.line(f"musttail call preserve_nonecc void {function}({arguments})")
         self.line("ret void")
 
@@ -147,22 +167,26 @@ class Printer(ValuePrinter):
 
     def goto_next(self) -> None:
         """Complete this instruction and go on with the next record."""
-        self.dispatch(self.next_record(), "%left", "%base")
+        self.dispatch(self.next_record())
 
     def goto_record(self, record: str, left: str | None = None) -> None:
         """Complete this instruction (unless `left` is given) and jump to `record`."""
-        left = left or self.left_after()
-        is_far = self.assign(f"icmp sgt i64 {left}, {layout.RECORDS_PER_PAGE}")
+        if left is None:
+            rest, least = self.bytes_left(), layout.RECORD_SIZE * (layout.RECORDS_PER_PAGE + 1)
+            start = self.assign(f"ptrtoint ptr {record} to i64")
+            limit = self.assign(f"sub i64 {self.assign(f'add i64 {start}, {rest}')}, {layout.RECORD_SIZE}")
+        else:
+            rest, least, limit = left, layout.RECORDS_PER_PAGE, self.limit_at(record, left)
+        is_far = self.assign(f"icmp sgt i64 {rest}, {least}")
         go, near = self.fresh("go"), self.fresh("near")
         self.line(f"br i1 {is_far}, label %{go}, label %{near}, !prof !0")
         self.label(go)
-        self.dispatch(record, left, record)
+        self.dispatch(record, limit)
         self.label(near)
-        self.tail("@h_near_end", record, left, record)
+        self.tail("@h_near_end", record, limit)
 
     def goto_address(self, address: str, left: str | None = None) -> None:
         """Complete this instruction (unless `left` is given) and go on at `address`, by the jump table."""
-        left = left or self.left_after()
         number = self.assign(f"lshr i64 {address}, 2")
         offset = self.assign(f"and i64 {number}, {layout.JUMP_ENTRIES - 1}")
         offset = self.assign(f"mul i64 {offset}, {layout.JUMP_ENTRY_SIZE}")
@@ -177,7 +201,7 @@ class Printer(ValuePrinter):
         self.goto_record(self.assign(f"load ptr, ptr {pointer}"), left)
         self.label(miss)
         self.put(INDEX["pc"], address)
-        self.tail("@h_miss", "%r", left, "%r")
+        self.tail("@h_miss", "%r", self.limit_at("%r", left or self.left_after()))
 
     # Traces.
 
@@ -203,19 +227,12 @@ class Printer(ValuePrinter):
         return self._finish(name)
 
     def _go_on_together(self) -> None:
-        """Go on with the second of a pair here, or by its record if that holds h_stop.
+        """Go on with the second of a pair here.
 
         Python forgets the first of a pair together with the second, and what the first cannot do without
         Python its slow handler does, which goes on with the second's record.
         """
-        second = self.next_record()
-        handler = self.assign(f"load ptr, ptr {second}")
-        is_stop = self.assign(f"icmp eq ptr {handler}, {self.get_pointer(layout.STOP_HANDLER)}")
-        self.line(f"br i1 {is_stop}, label %apart, label %together, !prof !1")
-        self.label("apart")
-        self.tail(handler, second, "%left", "%base")
-        self.label("together")
-        self.record, self.restart, self.is_unwritten = second, handler, True
+        self.record, self.restart, self.is_unwritten = self.next_record(), "own", True
 
     def _effect(self, form: Form) -> None:
         """Print the effect of an instruction, and the ways to go on."""
@@ -387,9 +404,9 @@ class Printer(ValuePrinter):
         match self.restart:
             case Form():
                 self.left_to_slow[self.restart] = None
-                self.tail(f"@{slow_name(self.restart)}", self.record, "%left", "%base")
-            case handler:
-                self.tail(handler, self.record, "%left", "%base")
+                self.tail(f"@{slow_name(self.restart)}", self.record)
+            case _:
+                self.dispatch(self.record)
         return True
 
     def _load(self, op: Op, size: int) -> None:
@@ -507,7 +524,7 @@ class Printer(ValuePrinter):
             # Everybody who stops for this reason goes the same way.
             assert callable(helper)
             self.stops[stop_name(helper)] = helper
-            self.tail(f"@{stop_name(helper)}", self.record, "%left", "%base")
+            self.tail(f"@{stop_name(helper)}", self.record)
         self.label(go_on)
 
     def stop_handler(self, name: str, helper: Helper) -> str:

@@ -38,11 +38,12 @@ from emulator.memory import Device
 
 _PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
 _WORDS_PER_RECORD = RECORD_SIZE // 8
+_FIRST_SINGLE = layout.SINGLES_OFFSET // 8
 _LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
 _STORE = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
 _CALL = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 7)
 _LOOKUP = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)
-_ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 5)
+_ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
 
 #: Code pages kept before all are dropped: 33 MB of records.
 MAX_CODE_PAGES = 1024
@@ -121,10 +122,10 @@ class ThreadedEngine:
         self._pages_of_start: dict[int, list[CodePage]] = {}
         self._fetches: dict[int, CodePage] = {}
         self._breakpoints: frozenset[int] = frozenset()
-        # The instructions under breakpoints, by their records, and the place where one of them is executed;
-        # behind it there is room for an h_stop that is planted too far away to matter.
+        # The instructions under breakpoints, by their records, and a page where one of them is executed, at
+        # its own place; h_stop may be planted behind it and does not matter there.
         self._copies: dict[int, array[int]] = {}
-        self._aside = array("Q", [0]) * (_WORDS_PER_RECORD * (RECORDS_PER_PAGE + 2))
+        self._aside = array("Q", [0]) * layout.PAGE_WORDS
         self._generation = -1
         self._is64 = True
         self._raised: BaseException | None = None
@@ -207,7 +208,7 @@ class ThreadedEngine:
             is_first = False
             words[layout.END] = words[_ICOUNT] + left
             words[layout.REASON] = layout.REASON_NONE
-            self._enter(state_address, record, left, tlb, record)
+            self._enter(state_address, record, left, tlb)
             if words[layout.PLANTED]:
                 self._unplant()
             match words[layout.REASON]:
@@ -241,14 +242,18 @@ class ThreadedEngine:
             self._copies[record] = copy
             words[at] = self._breakpoint_handler
             words[at + 1] = 1
-        self._aside[: 2 * _WORDS_PER_RECORD] = self._copies[record]
-        return self._aside.buffer_info()[0]
+        self._aside[at : at + 2 * _WORDS_PER_RECORD] = self._copies[record]
+        return self._aside.buffer_info()[0] + RECORD_SIZE * index
 
     def _unplant(self) -> None:
         """Take away the h_stop that native code left behind (engines/llvm_source)."""
         handler = ctypes.c_uint64.from_address(self._words[layout.PLANTED])
         if handler.value == self._stop_handler:
             handler.value = self._words[layout.PLANTED_HANDLER]
+        if self._words[layout.PARTED]:
+            handler = ctypes.c_uint64.from_address(self._words[layout.PARTED])
+            if handler.value == self._words[layout.PARTED_SINGLE]:
+                handler.value = self._words[layout.PARTED_HANDLER]
         self._words[layout.PLANTED] = 0
 
     def _raise_kept(self) -> None:
@@ -311,8 +316,8 @@ class ThreadedEngine:
             self._words[layout.PLANTED] = 0
             self._forget_jumps()
         start, real, is64 = identity
-        words = array("Q", [0]) * (_WORDS_PER_RECORD * (RECORDS_PER_PAGE + 1))
-        words[3::_WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
+        words = array("Q", [0]) * layout.PAGE_WORDS
+        words[3:_FIRST_SINGLE:_WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
             "Q", [start + PAGE & (MASK64 if is64 else 0xFFFF_FFFF)]
         )
         words[_WORDS_PER_RECORD * RECORDS_PER_PAGE] = self._page_end_handler
@@ -328,6 +333,7 @@ class ThreadedEngine:
         first = max(first - 1, 0)
         handlers = array("Q", [self._decode_handler]) * (last - first)
         code.words[_WORDS_PER_RECORD * first : _WORDS_PER_RECORD * last : _WORDS_PER_RECORD] = handlers
+        code.words[_FIRST_SINGLE + first : _FIRST_SINGLE + last] = array("Q", [0]) * (last - first)
 
     def _forget_jumps(self) -> None:
         """Empty the jump table: 0 is no key of any entry but the first, and 4 is none of that."""
@@ -374,6 +380,7 @@ class ThreadedEngine:
         for link, handler, near_handler in first.followers.get(second.form, ()):
             if link is None or link.holds(first.slots, second.slots):
                 is_near = second.near_handler == words[at] != second.handler
+                words[_FIRST_SINGLE + at // _WORDS_PER_RECORD - 1] = words[at - _WORDS_PER_RECORD]
                 words[at - _WORDS_PER_RECORD] = near_handler if is_near else handler
                 return
 
