@@ -152,6 +152,8 @@ def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
         headers = [
             (h["p_vaddr"], h) for h in elf.iter_segments() if h["p_type"] == "PT_LOAD" and h["p_memsz"]
         ]
+        opd = elf.get_section_by_name(".opd")
+        descriptors = range(opd["sh_addr"], opd["sh_addr"] + opd["sh_size"]) if opd else range(0)
     except (ELFError, ValueError, KeyError, OSError) as error:
         raise LoadError(f"{path}: the ELF headers are damaged ({error})") from error
     if machine != _EM_PPC64:
@@ -177,7 +179,7 @@ def load_elf(path: str, parameters: Mapping[str, str] | None = None) -> Program:
         )
         for address, h in headers
     )
-    pc, toc = _entry_point(path, entry, virtual)
+    pc, toc = _entry_point(path, entry, virtual, descriptors)
     if entry >= KERNEL_SPACE:
         how, segments = Entry.KERNEL, _kernel_segments(path, virtual)
     else:
@@ -313,12 +315,15 @@ def _kernel_segments(path: str, virtual: tuple[Segment, ...]) -> tuple[Segment, 
     return moved
 
 
-def _entry_point(path: str, entry: int, segments: tuple[Segment, ...]) -> tuple[int, int]:
-    """Return pc and TOC pointer: `entry` is code in an executable segment, a descriptor elsewhere (ELFv1)."""
+def _entry_point(path: str, entry: int, segments: tuple[Segment, ...], descriptors: range) -> tuple[int, int]:
+    """Return pc and TOC pointer: `entry` is code in an executable segment, a descriptor elsewhere (ELFv1).
+
+    What lies in `descriptors` is one, whatever else its segment holds (`ld -N` makes a single one).
+    """
     for segment in segments:
         if not segment.address <= entry < segment.end:
             continue
-        if segment.executable:
+        if segment.executable and entry not in descriptors:
             return entry, 0
         at = entry - segment.address
         if at + 16 > len(segment.data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,14 @@ def test_entry_in_data_is_a_descriptor(tmp_path: Path) -> None:
     descriptor = (0x1008).to_bytes(8, "big") + (0x9000).to_bytes(8, "big") + bytes(8)
     image = elf([(0x1000, 0x1000, CODE, 16, 5), (0x2000, 0x2000, descriptor, 64, 6)], 0x2000)
     assert load(tmp_path, image).pc == 0x1008
+
+
+def test_a_descriptor_may_share_its_segment_with_the_code(tmp_path: Path) -> None:
+    source, path = tmp_path / "program.c", tmp_path / "program.elf"
+    source.write_text("void _start(void) { for (;;); }\n")
+    options = ["-nostdlib", "-static", "-Wl,-N,-Ttext=0x1000,--build-id=none,--no-warn-rwx-segments"]
+    subprocess.run(["powerpc64-linux-gnu-gcc", *options, "-o", path, source], check=True)
+    assert load_elf(str(path)).pc == 0x1000
 
 
 def test_zeroed_memory_follows_the_bytes_of_a_segment(tmp_path: Path) -> None:
