@@ -22,11 +22,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
+from typing import Protocol, runtime_checkable
 
 import trio
 
 from emulator.cpu.exits import Exit, ExitKind, describe
+from emulator.cpu.state import MSR_EE
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.devices.port import Port
 from emulator.journal import Input, apply
@@ -41,6 +44,8 @@ _log = logging.getLogger("emulator")
 #: a time.
 INLINE = 1000
 LARGEST_INLINE = 20_000
+#: How long a slice in trio's thread may take, seconds, before the next one is made shorter.
+INLINE_TIME = 0.001
 #: How long a slice in the worker should take, seconds: what a line or the debugger may have to wait.
 SLICE_TIME = 0.005
 SMALLEST_SLICE = 1000
@@ -66,6 +71,14 @@ class Pace(Enum):
     VIRTUAL = "virtual"
 
 
+@runtime_checkable
+class Prompt(Protocol):
+    """A stream that can take bytes without a turn of the event loop."""
+
+    def send_now(self, data: bytes) -> int:
+        """Take as many of the bytes as there is room for; return how many.  Raises as `send_all`."""
+
+
 class _Line:
     """A stream joined to a port: bytes on their way out, one write at a time."""
 
@@ -75,11 +88,20 @@ class _Line:
         self.outgoing = b""
         self.ready = trio.Event()
 
-    def flush(self) -> None:
-        """Take what the guest has put, unless an earlier piece is still being written."""
+    def flush(self) -> bool:
+        """Take what the guest has put, unless an earlier piece is still being written; whether the stream
+        has taken all of it already.
+        """
         if not self.outgoing and self.port.pending:
             self.outgoing = self.port.drain()
+            if isinstance(self.stream, Prompt):
+                # Where that fails, the reader sees it as well.
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    self.outgoing = self.outgoing[self.stream.send_now(self.outgoing) :]
+            if not self.outgoing:
+                return True
             self.ready.set()
+        return False
 
 
 class _Steps:
@@ -125,6 +147,7 @@ class MachineRunner:
         self._steps: _Steps | None = None
         self._input_came = False
         self._budget = SMALLEST_SLICE
+        self._inline = INLINE
         self._in_worker = False
         # The exit of a slice that is over and not dealt with.
         self._open_exit: Exit | None = None
@@ -160,7 +183,9 @@ class MachineRunner:
     def _end_slice(self, exit_: Exit) -> None:
         """Send what the guest has put, and park the machine if the slice's end is the run's."""
         for line in self._lines:
-            line.flush()
+            if line.flush():
+                self._written.set()
+                self._written = trio.Event()
         self._slice_done.set()
         self._slice_done = trio.Event()
         match exit_.kind:
@@ -236,7 +261,7 @@ class MachineRunner:
         if limit is None or any(line.port.pending for line in self._lines):
             return False
         if self.pace is Pace.HOST:
-            self._forgive()
+            self._forgive(exit_)
             if self._host_time(machine.now + limit) > trio.current_time():
                 return False
         machine.sleep(limit)
@@ -249,7 +274,7 @@ class MachineRunner:
         if self.pace is Pace.VIRTUAL and limit is not None:
             machine.sleep(limit)
             return
-        self._forgive()
+        self._forgive(exit_)
         self._idle_until = float("inf") if limit is None else machine.now + limit
         if limit is None:
             self._announce()
@@ -281,11 +306,16 @@ class MachineRunner:
         """Return when the host's clock reaches `guest_time`."""
         return self._origin + guest_time / INSTRUCTIONS_PER_SECOND
 
-    def _forgive(self) -> None:
-        """Move the origin if guest and host have drifted too far apart."""
+    def _forgive(self, exit_: Exit) -> None:
+        """Move the origin if guest and host have drifted too far apart.
+
+        A guest that waits for a device with interrupts off (in its debugger, or for the answer to a frame)
+        has nothing to catch up with: it would only ask the device again and again.
+        """
         guest = self.machine.now / INSTRUCTIONS_PER_SECOND
         lag = trio.current_time() - self._origin - guest
-        if lag > FORGIVEN_LAG or lag < -FORGIVEN_LEAD:
+        waits_for_device = exit_.detail and not self.machine.state.msr & MSR_EE
+        if lag > (0.0 if waits_for_device else FORGIVEN_LAG) or lag < -FORGIVEN_LEAD:
             self._follow_clock()
 
     def _follow_clock(self) -> None:

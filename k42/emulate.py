@@ -21,9 +21,9 @@ from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.packet_log import add_log_option, start_packet_log
+from k42.pipe import stream_pair
 from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
 from k42.running import run_async
-from k42.socket_pair import stream_pair
 from thinwire.console import run_console
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.line import LineError

@@ -33,9 +33,9 @@ from k42.machine_options import add_machine_options, build_machine, build_runner
 from k42.machines import Description, find_machine, reset_by
 from k42.monitor import monitor_of
 from k42.packet_log import start_packet_log
+from k42.pipe import stream_pair
 from k42.ports import LOOPBACK, Ports, add_base_option
 from k42.running import run_async
-from k42.socket_pair import stream_pair
 from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
 from thinwire.endpoints import Endpoint, Listen, parse_endpoint

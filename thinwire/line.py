@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import trio
 
@@ -203,6 +203,14 @@ class DescriptorLine:
         descriptors.close(self._source, self._sink)
 
 
+@runtime_checkable
+class Prompt(Protocol):
+    """A stream that can take bytes without a turn of the event loop."""
+
+    def send_now(self, data: bytes) -> int:
+        """Take as many of the bytes as there is room for; return how many. Raises as `send_all`."""
+
+
 class StreamLine:
     """A line that is a trio stream in this process, such as the emulator's end."""
 
@@ -235,6 +243,13 @@ class StreamLine:
 
     def push(self, data: bytes) -> None:
         """See Line."""
+        if isinstance(self._stream, Prompt) and not self.unsent.size:
+            try:
+                data = data[self._stream.send_now(data) :]
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return  # the reader finds out
+            if not data:
+                return
         self.unsent.append(data)
         self._idle = trio.Event()
         self._work.set()

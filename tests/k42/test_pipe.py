@@ -1,0 +1,69 @@
+"""The stream between a machine and its multiplexer in one process: nothing lost, nothing without end."""
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from k42.pipe import LIMIT, stream_pair
+
+
+@given(st.lists(st.binary(max_size=2000), max_size=20), st.integers(1, 3000))
+def test_bytes_arrive_in_order_whatever_the_pieces(pieces: list[bytes], limit: int) -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+        received = bytearray()
+
+        async def receive() -> None:
+            while data := await other.receive_some(limit):
+                assert len(data) <= limit
+                received.extend(data)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            for piece in pieces:
+                await one.send_all(piece)
+            await one.aclose()
+        assert bytes(received) == b"".join(pieces)
+
+    trio.run(main)
+
+
+def test_a_sender_waits_for_room() -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+        assert one.send_now(bytes(LIMIT + 5)) == LIMIT
+        assert one.send_now(b"x") == 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.send_all, b"rest")
+            nursery.start_soon(one.wait_send_all_might_not_block)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await other.receive_some() == bytes(LIMIT)
+        assert await other.receive_some() == b"rest"
+
+    trio.run(main)
+
+
+def test_both_ends_see_a_close_whoever_waits() -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+
+        async def closed_here() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await one.receive_some()
+
+        async def closed_there() -> None:
+            assert await other.receive_some() == b""
+            with pytest.raises(trio.BrokenResourceError):
+                await other.send_all(b"x")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(closed_here)
+            nursery.start_soon(closed_there)
+            await trio.testing.wait_all_tasks_blocked()
+            await one.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            one.send_now(b"x")
+
+    trio.run(main)
