@@ -192,6 +192,12 @@ _HEADER = re.compile(b"|".join(_FORMS))
 _HEADER_OR_BEGINNING = re.compile(b"|".join(_FORMS) + rb"|(?:" + b"|".join(_BEGINNINGS) + rb")\Z")
 
 
+def payload_length(frame: bytes) -> int:
+    """How long the payload of a begun frame will be; 0 where the header is not whole or is none."""
+    parsed = _parse(frame[:HEADER_LENGTH])
+    return parsed[2] if parsed else 0
+
+
 def decode_whole(data: bytes) -> Write | Read | Select | None:
     """The request that `data` is, exactly; None if it is anything else or a rarer kind, for the `Decoder`.
 

@@ -49,6 +49,13 @@ class Handshake:
         """Whether `flush` would return anything."""
         return len(self._held) > self._shown
 
+    def expect(self, text: bytes) -> bool:
+        """`text` has gone elsewhere and is not to be shown; whether a sentinel may have begun at its end."""
+        begun = _BEGUN.search(text)
+        self._held = text[begun.start() :] if begun else b""
+        self._shown = len(self._held)
+        return begun is not None
+
     def feed(self, data: bytes) -> Found:
         """Take the next bytes. After a sentinel was found the next call starts afresh."""
         data = self._held + data
@@ -79,4 +86,18 @@ def find_restart(data: bytes) -> tuple[int, int] | None:
 def find_sentinel(data: bytes) -> tuple[int, int] | None:
     """Where a bare sentinel starts and stops, or None."""
     found = _WHOLE.search(data)
+    return found.span() if found else None
+
+
+def find_swallowed(payload: bytes, behind: bytes, *, bare: bool) -> tuple[int, int] | None:
+    """Where in `payload + behind` a restart stands that was taken for the end of a payload, or None.
+
+    That is the whole announcement, or a sentinel that the payload's end cuts in two; and a bare sentinel
+    inside the payload only if `bare`, for it might be meant.
+    """
+    overlap = len(SENTINEL) - 1
+    text = payload + behind[:overlap]
+    if restart := find_restart(text):
+        return restart
+    found = _WHOLE.search(text, 0 if bare else max(0, len(payload) - overlap))
     return found.span() if found else None

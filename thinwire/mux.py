@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from thinwire.frames import (
+    HEADER_LENGTH,
     Decoder,
     Dump,
     Event,
@@ -39,8 +40,9 @@ from thinwire.frames import (
     Write,
     decode_whole,
     encode,
+    payload_length,
 )
-from thinwire.handshake import SENTINEL, Handshake, find_restart, find_sentinel
+from thinwire.handshake import SENTINEL, Handshake, find_restart, find_sentinel, find_swallowed
 from thinwire.rules import Protocol, Rules
 from thinwire.switchboard import CONSOLE, Channel, Observer, Switchboard, Transfer
 
@@ -235,20 +237,36 @@ class Mux(Switchboard):
 
     def _receive_framed(self, data: bytes) -> bytes:
         """Serve the frames in `data`; return what stands behind a change of phase."""
-        rest = self._serve(self._decoder.feed(data))
-        if rest or not self._decoder.tail or self._decoder.is_behind:
+        decoder = self._decoder
+        begun, has_lapsed = b"" if decoder.is_behind else decoder.tail, decoder.has_lapsed
+        events = decoder.feed(data)
+        if len(begun) > HEADER_LENGTH and events and isinstance(events[0], Write | Run):
+            # A payload that came in pieces: a reset may have cut it off, and what came next completed it.
+            place = HEADER_LENGTH + payload_length(begun) - len(begun)
+            payload, behind = begun[HEADER_LENGTH:] + data[:place], data[place:]
+            if restart := find_swallowed(payload, behind, bare=has_lapsed):
+                decoder.abandon()
+                return self._begin_anew(payload + behind, restart)
+            self._serve(events[:1])
+            del events[0]
+            if self._handshake.expect(payload[-len(SENTINEL) :]):
+                self._is_text = True
+        rest = self._serve(events)
+        if rest or not decoder.tail or decoder.is_behind:
             return rest
         # A payload that does not end may be one that a reset has cut off.
-        restart = find_restart(self._decoder.tail)
-        if restart is None:
-            return b""
-        tail = self._decoder.abandon()
+        if restart := find_restart(decoder.tail):
+            return self._begin_anew(decoder.abandon(), restart)
+        return b""
+
+    def _begin_anew(self, said: bytes, restart: tuple[int, int]) -> bytes:
+        """The target has started again in the middle of a frame; returns what it said since."""
         start, stop = restart
-        self.recorded(Direction.FROM_VICTIM, False, tail[:stop])
+        self.recorded(Direction.FROM_VICTIM, False, said[:stop])
         self.discarded += start
-        self._show(tail[start : stop - len(SENTINEL)])
+        self._show(said[start : stop - len(SENTINEL)])
         self._restart()
-        return tail[stop:]
+        return said[stop:]
 
     def _serve(self, events: list[Event]) -> bytes:
         for place, event in enumerate(events):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinwire.frames import Read, Request, Select, SetSpeed, Write, encode
+from thinwire.frames import Read, Request, Select, SetSpeed, Write, encode, write_ack
 from thinwire.handshake import ANNOUNCEMENT, SENTINEL
 from thinwire.mux import ChangeSpeed, Ended, Mux, Phase, Protocol, Restarted, Rules
 
@@ -185,6 +185,61 @@ def test_a_bare_sentinel_swallowed_by_a_payload_restarts_after_silence() -> None
     mux = framed(0, 1)
     assert mux.receive(encode(Write(1, b"x" * 100, True))[:50] + SENTINEL + encode(Select(0))) == b""
     assert mux.silence(mux.next_silence() or 0) == b"!  $ \0\0\0\0"
+    assert mux.restarts == 1
+
+
+WHOLE = ANNOUNCEMENT + SENTINEL
+
+
+@pytest.mark.parametrize("acked", [True, False])
+@pytest.mark.parametrize("swallowed", [0, 3, 5, 14])
+def test_an_announcement_that_completes_a_payload_restarts(acked: bool, swallowed: int) -> None:
+    """The reset cut a payload off, and the next kernel's first bytes were just as many as it lacked."""
+    mux = framed(0, 1)
+    said = WHOLE + encode(Select(0)) * 3
+    header = encode(Write(1, b"x" * (10 + len(WHOLE) + swallowed), acked))[:5]
+    assert mux.receive(header + b"x" * 10) == b""
+    assert mux.receive(said) == b"!  $ \0\0\0\0" * 3
+    assert (mux.restarts, mux.discarded) == (1, 10)
+    assert output(mux, 0) == ANNOUNCEMENT
+    assert output(mux, 1) == b""
+
+
+@pytest.mark.parametrize("inside", range(1, len(SENTINEL)))
+@pytest.mark.parametrize("later", range(len(SENTINEL)))
+def test_a_sentinel_that_the_end_of_a_payload_cuts_in_two_restarts(inside: int, later: int) -> None:
+    mux = framed(0, 1)
+    frame = encode(Write(1, b"x" * 10 + SENTINEL[:inside], True))
+    mux.receive(frame[:9])
+    rest = frame[9:] + SENTINEL[inside:] + b"!    "
+    cut = len(rest) - later
+    heard = mux.receive(rest[:cut]) + mux.receive(rest[cut:])
+    # An acknowledgement that was sent before the sentinel was whole cannot be taken back.
+    assert heard in (b"!  $ \0\0\0\0", write_ack(1, 10 + inside) + b"!  $ \0\0\0\0")
+    assert mux.restarts == 1
+    assert output(mux, 0) == b""
+
+
+def test_a_payload_that_ends_like_a_sentinel_begins_is_a_payload() -> None:
+    mux = framed(0, 1)
+    frame = encode(Write(1, b"*** stars **", True))
+    mux.receive(frame[:9])
+    assert mux.receive(frame[9:]) == b"A  ,!"
+    assert mux.receive(encode(Select(0))) == b"!  $ \0\0\0\0"
+    mux.receive(b"thinwire**\0")
+    assert mux.restarts == 0
+    assert output(mux, 0) == b"thinwire**"
+
+
+def test_a_bare_sentinel_in_a_payload_is_a_restart_only_after_silence() -> None:
+    frame = encode(Write(1, b"x" * 10 + SENTINEL + b"x" * 10, True))
+    mux = framed(0, 1)
+    mux.receive(frame[:9])
+    assert mux.receive(frame[9:]) == write_ack(1, 34)
+    assert mux.restarts == 0
+    mux.receive(frame[:9])
+    mux.silence(mux.next_silence() or 0)
+    assert mux.receive(frame[9:-10] + encode(Select(0)) * 2) == b"!  $ \0\0\0\0" * 2
     assert mux.restarts == 1
 
 
