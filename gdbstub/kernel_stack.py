@@ -6,9 +6,9 @@ there is no backtrace.  Both lie in memory:
 - A stop is an interrupt, which saves all registers under the stack pointer.  r1 and the size of what is saved
   say where (`Saved`); pc, msr, lr and cr, which the stub does tell, say whether that is the place.
 - A thread that sleeps has its r14 to r31 on its stack; the stack pointer to them is in its task structure,
-  and the task structure is what one of these registers points at, since the switch to another thread, where
-  all of them sleep, still holds it.  Which register, and how far into the structure, is searched for once
-  (`TaskLayout`), and every use is checked against the registers.
+  and one of these registers points there, since the switch to another thread, where all of them sleep, still
+  holds it: at the stack pointer itself, or at the structure's beginning.  Which register, and how far from
+  where it points, is searched for once (`TaskLayout`), and every use is checked against the registers.
 
 Nothing needs symbols, and nothing is believed that does not fit: another kernel's threads stay as they are.
 """
@@ -33,7 +33,7 @@ KEPT_AT = FRAME + 14 * WORD
 
 # A task structure begins with flags and, not far from there, the stack it owns; the stack pointer lies far
 # behind.  Stacks are 16 KB, or more in kernels built for hunting bugs.
-HEAD = 256
+HEAD = 512
 LONGEST_TASK = 0x2000
 STACK_SIZES = (0x4000, 0x8000, 0x10000)
 
@@ -54,7 +54,7 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class TaskLayout:
-    """The register that holds a sleeping thread's task structure, and its stack pointer's place in there."""
+    """Where a sleeping thread's stack pointer is: so far from what the register points at."""
 
     register: str
     offset: int
@@ -102,9 +102,15 @@ class SleepingStacks:
 
 
 async def _find_layout(kept: list[int], read: Read) -> TaskLayout | None:
-    for name, value in reversed(list(zip(KEPT, kept, strict=True))):
-        if not _is_kernel(value):
+    pointers = {name: value for name, value in zip(KEPT, kept, strict=True) if _is_kernel(value)}
+    for name, value in pointers.items():
+        try:
+            (stack,) = _words(await read(value, WORD))
+        except (MemoryFault, ValueError):
             continue
+        if _is_kernel(stack) and await _caller(stack, kept, read) is not None:
+            return TaskLayout(name, 0)
+    for name, value in pointers.items():
         try:
             head = _words(await read(value, HEAD))
         except MemoryFault:

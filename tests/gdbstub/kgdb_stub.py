@@ -52,8 +52,14 @@ class KgdbStub:
     """Answers on a stream for ever.  The kernel has stopped at first, with or without a debugger before."""
 
     def __init__(
-        self, target: MachineTarget, greeting: bytes = WAITING, current: int = 1, was_attached: bool = False
+        self,
+        target: MachineTarget,
+        greeting: bytes = WAITING,
+        current: int = 1,
+        was_attached: bool = False,
+        kept_at: int = 0,
     ) -> None:
+        self.kept_at = kept_at
         self.target = target
         self.greeting = greeting
         self.current = current
@@ -313,7 +319,7 @@ class KgdbStub:
         task = TASK_AREA + (TASK_SIZE + STACK_SIZE) * tid
         ksp = task + TASK_SIZE + 0x800
         area[KSP_AT : KSP_AT + 8] = ksp.to_bytes(8, "big")
-        area[0x80:0x88] = (task + TASK_SIZE).to_bytes(8, "big")
+        area[0x108:0x110] = (task + TASK_SIZE).to_bytes(8, "big")
         stack = TASK_SIZE + 0x800
         area[stack : stack + 8] = (ksp + CALLER_FRAME).to_bytes(8, "big")
         for number, value in enumerate(self._kept(tid)):
@@ -322,9 +328,9 @@ class KgdbStub:
         self.target.machine.memory[task] = area
 
     def _kept(self, tid: int) -> list[int]:
-        """r14 to r31 of a thread that sleeps: one of them is its task."""
+        """r14 to r31 of a thread that sleeps: one of them points into its task."""
         values = [0x1000 * tid + number for number in range(14, 32)]
-        values[30 - 14] = TASK_AREA + (TASK_SIZE + STACK_SIZE) * tid
+        values[30 - 14] = self.kept_at + TASK_AREA + (TASK_SIZE + STACK_SIZE) * tid
         values[20 - 14] = 0xC000_0000_0FF0_0000
         return values
 

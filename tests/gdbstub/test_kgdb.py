@@ -6,7 +6,7 @@ import program
 import pytest
 import trio
 import trio.testing
-from kgdb_stub import BUFFER, CPU, TASKS, KgdbStub, stack_of
+from kgdb_stub import BUFFER, CPU, KSP_AT, TASKS, KgdbStub, stack_of
 from machine_target import MachineTarget
 
 from gdbstub.client import RemoteTarget, Surroundings, connect
@@ -136,7 +136,8 @@ def test_ctr_is_read_and_written_where_the_interrupt_saved_it() -> None:
     with_kgdb(stub, use)
 
 
-def test_a_thread_that_sleeps_has_a_stack() -> None:
+@pytest.mark.parametrize("at", [0, KSP_AT])
+def test_a_thread_that_sleeps_has_a_stack(at: int) -> None:
     async def use(target: RemoteTarget) -> None:
         await stop(target)
         costs = []
@@ -151,7 +152,7 @@ def test_a_thread_that_sleeps_has_a_stack() -> None:
         with pytest.raises(TargetError, match="only the thread that stopped"):
             await target.write_register(3, 0, bytes(8))
 
-    stub = kgdb()
+    stub = kgdb(kept_at=at)
     with_kgdb(stub, use)
 
 
