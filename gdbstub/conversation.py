@@ -83,6 +83,8 @@ class Conversation:
         self._session = Session()
         self._attachment = Attachment(target, self._show)
         self._token = trio.lowlevel.current_trio_token()
+        # Asked once: looking for a protocol's methods takes as long as a short packet.
+        self._expedites = target if isinstance(target, Expedites) else None
         self._sending = trio.Lock()
         self._shown: deque[str] = deque(maxlen=MAX_SHOWN)
         self._has_shown = trio.Event()
@@ -272,14 +274,11 @@ class Conversation:
         if reason.is_final:
             return reason
         self._attachment.register_thread = reason.thread
-        if isinstance(self._target, Expedites):
-            expedited = await self._target.expedited(reason.thread)
+        if self._expedites is not None:
+            expedited = await self._expedites.expedited(reason.thread)
         else:
-            description = self._target.description
             block = await self._target.read_registers(reason.thread)
-            expedited = {
-                description.numbers[name]: block[description.span(name)] for name in description.expedite
-            }
+            expedited = {number: block[span] for number, span in self._target.description.expedited}
         return replace(reason, registers={**expedited, **reason.registers})
 
     async def _monitor(self, command: str) -> None:

@@ -50,7 +50,9 @@ class Feature:
 
 @dataclass(frozen=True)
 class Description:
-    """A machine's registers.  `pc` and `sp` are names, `expedite` those worth sending with every stop."""
+    """A machine's registers.  `pc` and `sp` are names, `expedite` those worth sending with every stop;
+    `expedited` are their numbers and where they lie in the `g` block.
+    """
 
     architecture: str
     features: tuple[Feature, ...]
@@ -64,6 +66,7 @@ class Description:
     offsets: Mapping[str, int] = field(init=False)
     spans: Mapping[str, slice] = field(init=False)
     g_size: int = field(init=False)
+    expedited: tuple[tuple[int, slice], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         ordered = sorted((r for f in self.features for r in f.registers), key=lambda r: r.number)
@@ -88,6 +91,7 @@ class Description:
         set_(self, "offsets", offsets)
         set_(self, "spans", spans)
         set_(self, "g_size", position)
+        set_(self, "expedited", tuple((numbers[name], spans[name]) for name in self.expedite))
 
     def register(self, name: str) -> Register:
         """Return the register called `name`.  Raises KeyError."""

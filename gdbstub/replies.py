@@ -32,8 +32,8 @@ def format_stop(reason: StopReason, features: Collection[str] = ()) -> bytes:
         return b"W%02x" % (reason.status & 0xFF)
     if reason.kind is StopKind.TERMINATED:
         return b"X%02x" % reason.signal
-    parts = [b"T%02x" % reason.signal]
-    parts += [b"%02x:%b;" % (number, raw.hex().encode()) for number, raw in reason.registers.items()]
+    registers = "".join([f"{number:02x}:{raw.hex()};" for number, raw in reason.registers.items()])
+    parts = [b"T%02x" % reason.signal, registers.encode()]
     if reason.kind in _WATCH_NAMES and reason.addr is not None:
         parts.append(b"%b:%x;" % (_WATCH_NAMES[reason.kind], reason.addr))
     elif reason.kind in _BREAK_NAMES and _BREAK_NAMES[reason.kind].decode() in features:

@@ -49,7 +49,7 @@ STEPI = "stepi/s ({})"
 BATCH = 20
 
 # What we want: a figure of ours by one of QEMU's, and how much that shall be.
-GOALS = (
+GOALS: tuple[tuple[str, str, str, float], ...] = (
     ("vCont;s p50, us", "vCont;s p50, us", "<=", 1.0),
     ("m, MB/s", "m, MB/s", ">=", 2.0),
     (STEPI.format("k42 gdb"), STEPI.format("bare"), ">=", 3.0),
@@ -284,9 +284,9 @@ def report(figures: dict[str, dict[str, list[float]]]) -> None:
         beside = "" if qemu is None else f" {qemu:10.1f} {ours / qemu:7.2f}"
         print(f"{what:44} {ours:10.1f}{beside}")
     print(f"\n{'ours by QEMU':62} {'is':>7} {'wanted':>8}")
-    for ours, theirs, relation, bound in GOALS:
-        words = ours if ours == theirs else f"{ours} by {theirs}"
-        ratio = medians[ours]["ours"] / medians[theirs]["qemu"]
+    for mine, theirs, relation, bound in GOALS:
+        words = mine if mine == theirs else f"{mine} by {theirs}"
+        ratio = medians[mine]["ours"] / medians[theirs]["qemu"]
         print(f"{words:62} {ratio:7.2f} {relation:>3} {bound:g}")
 
 
