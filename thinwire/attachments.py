@@ -4,8 +4,8 @@
 given and go on until that is cancelled. Listening ports are bound before it returns.
 
 A channel has one writer. A second client of the console is told who that is and watches until the writer
-leaves, then it is the writer; a second client of another channel, whose bytes are a protocol, is told and
-closed.
+leaves, then it is the writer; so does a writer from whom the console is taken. A second client of another
+channel, whose bytes are a protocol, is told and closed.
 """
 
 import logging
@@ -140,27 +140,43 @@ def peer_name(sock: trio.socket.SocketType) -> str:
 async def _serve_client(port: Port, sock: trio.socket.SocketType) -> None:
     name = peer_name(sock)
     descriptor = descriptors.detach_socket(sock)
-    client = DescriptorClient(port, descriptor, descriptor, name)
-    while True:
-        try:
-            port.attach(client)
-        except ChannelBusy as busy:
-            watches = port.number == CONSOLE
-            ending = "you are watching, and will write when it leaves" if watches else "try again later"
-            descriptors.write_now(descriptor, [f"[thinwire: {busy}; {ending}]\r\n".encode()])
-            stays = watches and await _show(port, descriptor, port.free)
-            if not stays:
-                descriptors.close(descriptor)
+    has_watched = False
+    try:
+        while True:
+            client = DescriptorClient(port, descriptor, descriptor, name, closes=False)
+            try:
+                port.attach(client, has_watched=has_watched)
+            except ChannelBusy as busy:
+                reason = str(busy)
+            else:
+                if has_watched:
+                    _tell(descriptor, "you write now")
+                await client.run()
+                if not client.is_evicted:
+                    return
+                has_watched = True
+                if port.holder is None:
+                    continue
+                reason = f"{port.holder.name} has taken channel {port.number} over"
+            if port.number != CONSOLE:
+                _tell(descriptor, f"{reason}; try again later")
                 return
-            descriptors.write_now(descriptor, [b"[thinwire: you write now]\r\n"])
-        else:
-            await client.run()
-            return
+            _tell(descriptor, f"{reason}; you are watching, and will write when it leaves")
+            if not await _show(port, descriptor, port.free, from_now=has_watched):
+                return
+            has_watched = True
+    finally:
+        descriptors.close(descriptor)
 
 
-async def _show(port: Port, descriptor: int, until: trio.Event) -> bool:
+def _tell(descriptor: int, message: str) -> None:
+    """A line from us to a person, as far as there is room for it."""
+    descriptors.write_now(descriptor, [f"[thinwire: {message}]\r\n".encode()])
+
+
+async def _show(port: Port, descriptor: int, until: trio.Event, *, from_now: bool = False) -> bool:
     """Copy the channel's output to a client until it leaves (False) or the event (True)."""
-    observer = ObserverStream(port)
+    observer = ObserverStream(port, from_now=from_now)
     stays = False
 
     async def copy() -> None:

@@ -94,7 +94,7 @@ class Port:
 
     # Attaching
 
-    def attach(self, holder: Holder, *, take: bool = False) -> None:
+    def attach(self, holder: Holder, *, take: bool = False, has_watched: bool = False) -> None:
         """Make `holder` the writer. Raises ChannelBusy unless `take`, which evicts the present one.
 
         One that has gone is evicted anyway, with what we have not read of it: half a debugger's packet is
@@ -111,7 +111,7 @@ class Port:
         self.clients += 1
         self.channel.deliver = holder.deliver
         self.mux.attach(self.number)
-        if self.replays and self.clients > 1:
+        if self.replays and self.clients > 1 and not has_watched:
             self.mux.replay(self.number)
         self._is_awaited = False
         CONNECTIONS.info("connection on channel %d (%s)", self.number, holder.name)
@@ -179,12 +179,22 @@ class Port:
 
 
 class DescriptorClient:
-    """A client behind one or two nonblocking file descriptors (-1: none), which it closes in the end."""
+    """A client behind one or two nonblocking file descriptors (-1: none), which it `closes` in the end."""
 
     def __init__(
-        self, port: Port, source: int, sink: int, name: str, *, outlives_input: bool = False
+        self,
+        port: Port,
+        source: int,
+        sink: int,
+        name: str,
+        *,
+        outlives_input: bool = False,
+        closes: bool = True,
     ) -> None:
         self.name = name
+        self.is_evicted = False
+        """Whether somebody has taken the channel over."""
+        self._closes = closes
         self._outlives_input = outlives_input
         self._port = port
         self._source = source
@@ -207,7 +217,8 @@ class DescriptorClient:
                     self.push()
         finally:
             self._leave()
-            descriptors.close(*(d for d in (self._source, self._sink) if d >= 0))
+            if self._closes:
+                descriptors.close(*(d for d in (self._source, self._sink) if d >= 0))
 
     def push(self) -> None:
         """See Holder."""
@@ -248,6 +259,7 @@ class DescriptorClient:
 
     def evict(self) -> None:
         """See Holder."""
+        self.is_evicted = True
         self._leave()
 
     def is_gone(self) -> bool:
@@ -369,13 +381,16 @@ class ChannelStream(trio.abc.Stream):
 
 
 class ObserverStream(trio.abc.ReceiveStream):
-    """A channel's output, starting with the last of what was written before; losing the oldest bytes if not
-    read.
+    """A channel's output, starting with the last of what was written before unless `from_now`; losing the
+    oldest bytes if not read.
     """
 
-    def __init__(self, port: Port) -> None:
+    def __init__(self, port: Port, *, from_now: bool = False) -> None:
         self._port = port
-        self._observer: Observer | None = port.mux.observe(port.number)
+        observer = port.mux.observe(port.number)
+        if from_now:
+            observer.backlog.discard(observer.backlog.size)
+        self._observer: Observer | None = observer
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next output; waits for some."""

@@ -282,6 +282,30 @@ def test_a_second_client_of_the_console_watches_and_then_writes() -> None:
     trio.run(main)
 
 
+def test_the_writer_of_the_console_watches_whoever_takes_it_over_and_gets_it_back() -> None:
+    async def main() -> None:
+        async with running({0: ANY}) as bench:
+            first = await bench.client(0)
+            await bench.victim.start()
+            await receive(first, 17)
+            second = bench.server.attach(0, "somebody else", take=True)
+            assert await receive(second, 17) == b"Enable thinwire\n\r"
+            notice = b"[thinwire: somebody else has taken channel 0 over; you are watching,"
+            ending = b" and will write when it leaves]\r\n"
+            assert await receive(first, len(notice + ending)) == notice + ending
+            await first.send_all(b"not heard")
+            await bench.victim.write(0, b"for both")
+            assert await receive(first, 8) == await receive(second, 8) == b"for both"
+            await second.send_all(b"heard")
+            assert await bench.victim.read(0) == b"heard"
+            await second.aclose()
+            assert await receive(first, 27) == b"[thinwire: you write now]\r\n"
+            await first.send_all(b"again")
+            assert await bench.victim.read(0) == b"again"
+
+    trio.run(main)
+
+
 def test_a_second_client_of_another_channel_is_told_and_closed() -> None:
     async def main() -> None:
         async with running({1: ANY}) as bench:
