@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from gdbstub import commands, monitor, negotiation, packet, replies
+from gdbstub import commands, monitor, negotiation, packet, replies, watching
 from gdbstub.commands import Command
 from gdbstub.link import Link, News, Silence
 from gdbstub.quirks import AUTO, KNOWN_BY_TEXT, Quirks
@@ -58,6 +58,10 @@ PROBE_PATIENCE = 1.5
 
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
+
+# What is watched by stepping is read again and again.
+MAX_WATCHES = 32
+LONGEST_WATCH = 1024
 
 # What gdb needs to find the frame it is in and its caller's, without a frame pointer.
 EXPEDITED = ("pc", "r0", "r1", "lr", "cr", "ctr", "msr")
@@ -126,6 +130,7 @@ class RemoteTarget:
     def __init__(
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
+        self.watches_by_stepping = True
         self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
@@ -145,6 +150,7 @@ class RemoteTarget:
         self._is_known = False
         self._has_job = True
         self._changed = trio.Event()
+        self._lost = trio.Event()
         self._news, received = trio.open_memory_channel[News](4)
         self._run = RunControl(self._link, self._state, surroundings.describe, received, self._wake)
         nursery.start_soon(self._listen)
@@ -188,6 +194,15 @@ class RemoteTarget:
         self._run.mode = mode
 
     @property
+    def announce(self) -> Callable[[str], None]:
+        """Who hears how far a long run by steps is."""
+        return self._run.show
+
+    @announce.setter
+    def announce(self, show: Callable[[str], None]) -> None:
+        self._run.show = show
+
+    @property
     def packet_size(self) -> int:
         """The longest packet a debugger may send us."""
         return self.quirks.packet_size
@@ -226,6 +241,11 @@ class RemoteTarget:
             await self._changed.wait()
         self._failure = TargetLost("the line to the stub is closed")
         self._wake()
+        self._lost.set()
+
+    async def wait_lost(self) -> None:
+        """Wait until the line to the stub is closed, and all that came over it is known."""
+        await self._lost.wait()
 
     def _on_text(self, text: bytes) -> None:
         self._output = (self._output + text)[-monitor.MAX_OUTPUT :]
@@ -302,6 +322,7 @@ class RemoteTarget:
 
     async def interrupt(self) -> None:
         """Stop the target: ask where it stands if that is not known, else break in."""
+        self._run.wants_stop = True
         # Do not overtake a resume that is still being sent, and let a step come to its end.
         with trio.move_on_after(STEP_PATIENCE):
             while self.stopped is None and not self._run.runs_freely:
@@ -312,7 +333,7 @@ class RemoteTarget:
             return
         if self.quirks.obeys_interrupts:
             await self._link.type(packet.INTERRUPT)
-        elif self._surroundings.keys:
+        elif self._surroundings.keys and self.quirks.shares_the_line:
             await self._link.type(self._surroundings.keys)
         else:
             await self._surroundings.break_in()
@@ -356,6 +377,7 @@ class RemoteTarget:
             raise TargetError(errno.ESRCH, "the target has ended")
         self._forget_news()
         self._is_known = True
+        self._run.wants_stop = False
         self._start(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step, before)
 
     def _forget_news(self) -> None:
@@ -445,17 +467,30 @@ class RemoteTarget:
             except Unsupported:
                 # One kind missing says nothing about the others.
                 self._unknown.discard(commands.InsertBreakpoint)
+        if breakpoint.kind in watching.KINDS and self.watches_by_stepping:
+            self._watch(breakpoint)
+            return
         if breakpoint.kind is not BreakpointKind.SOFTWARE:
             raise Unsupported("this kind of breakpoint")
         if breakpoint.addr not in self._state.traps.planted:
             await self._state.plant(breakpoint.addr)
         self._state.traps.wanted.add(breakpoint.addr)
 
+    def _watch(self, watch: Breakpoint) -> None:
+        if len(self._run.watches) >= MAX_WATCHES or not 0 < watch.length <= LONGEST_WATCH:
+            raise TargetError(
+                errno.ENOSPC, f"at most {MAX_WATCHES} places of {LONGEST_WATCH} bytes are watched by stepping"
+            )
+        if watch not in self._run.watches:
+            self._run.watches.append(watch)
+
     async def remove(self, breakpoint: Breakpoint) -> None:
         """Remove a breakpoint; a planted trap stays until the next resume, since gdb mostly puts it back."""
         self._run.conditions.pop(breakpoint.addr, None)
         if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
             self._state.traps.wanted.discard(breakpoint.addr)
+        elif breakpoint in self._run.watches:
+            self._run.watches.remove(breakpoint)
         elif breakpoint in self._run.stubs_own:
             self._standing()
             await self._ask(

@@ -29,6 +29,7 @@ from gdbstub.target import (
     SIGTRAP,
     Action,
     ActionKind,
+    Announces,
     BreakpointKind,
     Breakpoints,
     Detach,
@@ -373,6 +374,8 @@ class Conversation:
     async def _carry_out(self, actions: list[Action]) -> StopReason | None:
         """Resume and wait for the stop, listening to the client.  None if the client ended it."""
         target = self._target
+        if isinstance(target, Announces):
+            target.announce = self._show
         if all(action.kind in target.actions for action in actions):
             async with self._access:
                 await target.resume(actions)

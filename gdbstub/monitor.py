@@ -46,8 +46,20 @@ def _help(target: RemoteTarget, argument: str) -> str:
     return "".join(f"{name} {entry.__doc__}\n" for name, entry in COMMANDS.items())
 
 
+def _watch_by_stepping(target: RemoteTarget, argument: str) -> str:
+    """[on|off]: whether watchpoints that the stub lacks are made of single steps"""
+    if argument:
+        if argument not in ("on", "off"):
+            return f"watch-by-stepping is on or off; not {argument}\n"
+        target.watches_by_stepping = argument == "on"
+    if target.watches_by_stepping:
+        return "watch-by-stepping is on: with a watchpoint set, continue looks at each instruction\n"
+    return "watch-by-stepping is off: a watchpoint that the stub does not have is refused\n"
+
+
 COMMANDS: dict[str, Callable[[RemoteTarget, str], str]] = {
     "single-step-mode": _single_step_mode,
+    "watch-by-stepping": _watch_by_stepping,
     "help": _help,
 }
 

@@ -13,20 +13,35 @@ import errno
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import trio
 
 from gdbstub import commands, replies
+from gdbstub.accesses import data_access
 from gdbstub.dialogue import Refused
 from gdbstub.link import Link, News
-from gdbstub.ppc64 import INSTRUCTION_SIZE
-from gdbstub.stepping import Compute, Impossible, Mode, Plan, is_unit, plan_step, window
+from gdbstub.ppc64 import INSTRUCTION_SIZE, Flow, flow
+from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
 from gdbstub.stub_registers import Missing
 from gdbstub.stub_state import OwnCode, StubState
-from gdbstub.target import SIGTRAP, Breakpoint, Condition, MemoryFault, StopKind, StopReason, TargetError
+from gdbstub.target import (
+    SIGINT,
+    SIGTRAP,
+    Breakpoint,
+    Condition,
+    MemoryFault,
+    StopKind,
+    StopReason,
+    TargetError,
+)
 from gdbstub.traps import Traps
+from gdbstub.watching import NOTE_INTERVAL, find_change, find_hit
 
 log = logging.getLogger("gdbstub")
+
+T = TypeVar("T")
 
 # Places in memory that one condition may look at.
 MAX_FETCHES = 64
@@ -38,7 +53,8 @@ class RunControl:
     `news` delivers what the stub says unasked.  `is_arriving`: a stop has been heard of, and a job is finding
     out what it is.  `runs_freely`: nothing is on its way to the stub, only a stop can come; `on_free` is told
     when that begins.  `conditions` are those of the breakpoints, by address.  `stubs_own` are the breakpoints
-    that the stub itself has set.
+    that the stub itself has set.  `watches` are watchpoints that it has not: while there are any, `run`
+    steps, tells by `show` how far it is, and ends soon after `wants_stop` is set.
     """
 
     def __init__(
@@ -59,6 +75,9 @@ class RunControl:
         self._state = state
         self._describe = describe
         self._on_free = on_free
+        self.watches: list[Breakpoint] = []
+        self.wants_stop = False
+        self.show: Callable[[str], None] = log.info
         self._thread = 1
         self._steps = False  # what runs, runs for one instruction or so
 
@@ -117,6 +136,8 @@ class RunControl:
 
     async def run(self) -> StopReason:
         """Run until something stops the target, a breakpoint only if its condition holds."""
+        if self.watches:
+            return await self.run_watching()
         while True:
             await self._state.bring_traps_up_to_date()
             self._steps = False
@@ -136,6 +157,69 @@ class RunControl:
             reason = await self.step()
             if reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
                 return reason
+
+    async def run_watching(self) -> StopReason:
+        """Run by single steps until something watched is touched, or something else stops the target.
+
+        Every step that may touch more than it shows is followed by a look at what is watched.
+        """
+        state = self._state
+        values = await self._watched()
+        begun = noted = trio.current_time()
+        count = 0
+        while self.watches:
+            pc = await state.registers.pc()
+            if count and pc in state.traps.wanted and await self._is_hit(pc):
+                return StopReason(StopKind.SWBREAK, thread=self._thread)
+            word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
+            access = (
+                None
+                if state.is_own_code(pc)
+                else await self._look(partial(data_access, word, state.registers.value))
+            )
+            if access is not None and (hit := find_hit(self.watches, access)) is not None:
+                return replace(hit, thread=self._thread)
+            if self.wants_stop:
+                return StopReason(signal=SIGINT, thread=self._thread)
+            is_opaque = state.is_own_code(pc) or is_unit(word) or flow(word) is Flow.SYSTEM_CALL
+            reason = await self.step()
+            count += 1
+            if reason.is_final or reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
+                return reason
+            now = trio.current_time()
+            if is_opaque or now - noted >= NOTE_INTERVAL:
+                changed = await self._watched()
+                if (hit := find_change(values, changed)) is not None:
+                    return replace(hit, thread=self._thread)
+                values = changed
+            if now - noted >= NOTE_INTERVAL:
+                noted = now
+                where = self._describe(await state.registers.pc())
+                self.show(f"watching: {count} steps in {now - begun:.0f} s, at {where}; Ctrl-C ends it\n")
+        # Whoever watched is gone.
+        return await self.run()
+
+    async def _watched(self) -> dict[Breakpoint, bytes]:
+        """Read what is watched; what cannot be read is not there yet."""
+        found = {}
+        for watch in self.watches:
+            try:
+                found[watch] = await self._state.read(watch.addr, watch.length)
+            except MemoryFault:
+                continue
+        return found
+
+    async def _is_hit(self, pc: int) -> bool:
+        condition = self.conditions.get(pc)
+        return condition is None or await self._holds(condition)
+
+    async def _look(self, look: Callable[[], T]) -> T:
+        """Return what `look` finds, fetching the registers it turns out to need."""
+        while True:
+            try:
+                return look()
+            except Missing as missing:
+                await missing.fetch()
 
     async def _holds(self, condition: Condition) -> bool:
         """Ask a condition, fetching what it turns out to look at."""
@@ -174,7 +258,7 @@ class RunControl:
         if self.mode is Mode.HARDWARE and not is_unit(word):
             return await self._step_by_detach(pc)
         code = await state.read(pc, window(word))
-        match await self._plan(code, pc):
+        match await self._look(partial(plan_step, code, pc, state.registers.value)):
             case Impossible(text):
                 raise TargetError(errno.EPERM, f"no step at {self._describe(pc)}: {text}")
             case Compute(registers):
@@ -210,14 +294,6 @@ class RunControl:
         for place in in_the_way if not reason.is_final else ():
             await self._link.ask(commands.format(commands.InsertBreakpoint(place.kind.value, place.addr, 4)))
         return reason
-
-    async def _plan(self, code: bytes, pc: int) -> Plan:
-        """Plan a step, fetching the registers it turns out to depend on."""
-        while True:
-            try:
-                return plan_step(code, pc, self._state.registers.value)
-            except Missing as missing:
-                await missing.fetch()
 
     async def _run_out(self, pc: int) -> StopReason:
         """Run a function of the stub, or one that carries its packets, to its end, whatever the mode.

@@ -287,6 +287,14 @@ class NamesThreads(Protocol):
 
 
 @runtime_checkable
+class Announces(Protocol):
+    """A target that has something to tell while it runs."""
+
+    announce: Callable[[str], None]
+    """Has the debugger print a text, with its line feed; set by whoever waits for the stop."""
+
+
+@runtime_checkable
 class Kill(Protocol):
     """gdb's `kill`: end what is being debugged."""
 

@@ -115,6 +115,62 @@ def test_a_reservation_is_passed_as_one_unit() -> None:
     assert "$1 = 1" in output, output
 
 
+def test_a_watchpoint_by_steps_stops_where_the_value_changes() -> None:
+    output = debug(
+        stopped_stub(),
+        ["break work", "continue", "delete", "watch rounds", "continue", "print rounds", "bt 1", "detach"],
+    )
+    assert "Hardware watchpoint 2: rounds" in output, output
+    assert "Old value = 0" in output and "New value = 1" in output and "$1 = 1" in output, output
+
+
+def test_a_read_watchpoint_by_steps_stops_where_the_value_is_read() -> None:
+    output = debug(stopped_stub(), ["rwatch table[3]", "continue", "bt 1", "detach"])
+    assert "Hardware read watchpoint 1: table[3]" in output and "Value = " in output, output
+    assert "#0" in output and "sum_table" in output, output
+
+
+def test_watching_by_steps_tells_how_far_it_is_and_ends_on_control_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbstub.run_control.NOTE_INTERVAL", 0.0)
+    stub = stopped_stub()
+    heard = b""
+
+    async def use(port: int) -> None:
+        nonlocal heard
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        for body in (b"QStartNoAckMode", b"Z2,50000000,8", b"vCont;c"):
+            await stream.send_all(frame(body))
+        while b"watching: 5 steps".hex().encode() not in heard:
+            heard += await stream.receive_some()
+        await stream.send_all(b"\x03")
+        while b"$T02" not in heard:
+            heard += await stream.receive_some()
+        await stream.send_all(frame(b"D"))
+        while not heard.endswith(frame(b"OK")):
+            heard += await stream.receive_some()
+        await stream.aclose()
+
+    with_bridge(stub, use)
+    assert_quiet(stub)
+
+
+def test_who_watched_and_is_gone_leaves_the_kernel_running_free() -> None:
+    stub = stopped_stub()
+
+    async def use(port: int) -> None:
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        for body in (b"?", b"Z2,50000000,8", b"vCont;c"):
+            await stream.send_all(frame(body))
+        while stub.stops < 10:
+            await trio.lowlevel.checkpoint()
+        await stream.aclose()
+        while not stub.machine.output:
+            await trio.lowlevel.checkpoint()
+
+    with_bridge(stub, use)
+    assert_quiet(stub)
+
+
 def test_refused_with_a_line_that_says_what_to_do_when_the_kernel_runs() -> None:
     stub = K42Stub(program.load())
     output = ""
