@@ -241,7 +241,8 @@ class EmulatorTarget:
 
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
         if breakpoint.kind in _EXECUTION:
-            if breakpoint.addr % 4:
+            # A comparator may hold any address, and never matches.
+            if breakpoint.addr % 4 and breakpoint.kind is BreakpointKind.SOFTWARE:
                 raise TargetError(errno.EINVAL, f"no instruction begins at {breakpoint.addr:#x}")
         elif not 0 < breakpoint.length <= LONGEST_WATCH:
             raise TargetError(errno.EINVAL, f"cannot watch {breakpoint.length} bytes")
@@ -266,7 +267,7 @@ class EmulatorTarget:
         machine = await self._runner.at_rest()
         self._conditions = {}
         for place, condition in self._breakpoints.items():
-            if place.kind in _EXECUTION:
+            if place.kind in _EXECUTION and place.addr % 4 == 0:
                 self._conditions.setdefault(place.addr, []).append(condition)
         machine.set_breakpoints([*self._conditions, *self._catches.vectors])
         machine.set_watches(watches)

@@ -136,3 +136,19 @@ def test_an_interrupt_that_comes_while_stepping_is_caught(tmp_path: Path, comman
             assert "SIGEMT" not in said and "$1 = 0x1010" in said, said
 
     trio.run(main)
+
+
+def test_a_hardware_breakpoint_where_no_instruction_begins_is_never_hit(
+    tmp_path: Path, command: Command
+) -> None:
+    elf = program(tmp_path, ".globl _start; _start: li 3, 1; second: li 3, 2; third: li 3, 3; b .")
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            place = gdb_place(await emulate.expect("line "))
+            odd = ("hbreak *((char *)&second + 1)", "stepi 2", "info symbol $pc", "delete")
+            # A trap word would go to a wrong place there: that one is refused.
+            said = await gdb(elf, place, *odd, "break *((char *)&second + 1)", "stepi")
+            assert "third in section" in said and said.count("no instruction begins at 0x10005") == 1, said
+
+    trio.run(main)
