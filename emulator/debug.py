@@ -139,6 +139,7 @@ class EmulatorTarget:
         self._breakpoints: dict[Breakpoint, Condition | None] = {}
         self._catches = Catches()
         self._look = _Inspection(self._machine)
+        self._told: tuple[Exit, StopReason] | None = None
         # What the breakpoints of an address ask for: breakpoints are reached far more often than planted.
         self._conditions: dict[int, list[Condition | None]] = {}
         self._machine.processor.is_wanted = self._is_wanted
@@ -148,7 +149,12 @@ class EmulatorTarget:
     @property
     def stopped(self) -> StopReason | None:
         exit_ = self._runner.parked
-        return None if exit_ is None else self._reason(exit_)
+        if exit_ is None:
+            return None
+        # Asked several times for one stop, and what gdb does meanwhile does not change why it came.
+        if self._told is None or self._told[0] is not exit_:
+            self._told = exit_, self._reason(exit_)
+        return self._told[1]
 
     async def threads(self) -> Sequence[Thread]:
         exit_ = self._runner.parked
