@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -58,6 +59,11 @@ PROBE_PATIENCE = 1.5
 
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
+
+# Seconds after which a break-in that brought no stop may be typed again, and for which a stop may be on its
+# way: the packet takes 40 ms at 9600 baud.
+BREAK_IN_PATIENCE = 5.0
+ON_ITS_WAY = 0.15
 
 # What is watched by stepping is read again and again.
 MAX_WATCHES = 32
@@ -118,7 +124,10 @@ async def connect(
             yield target
         finally:
             with trio.move_on_after(PROBE_PATIENCE, shield=True):
-                await target.withdraw()
+                try:
+                    await target.withdraw()
+                except TargetError as problem:
+                    log.warning("the stub keeps what we planted or changed: %s", problem)
             nursery.cancel_scope.cancel()
 
 
@@ -131,6 +140,7 @@ class RemoteTarget:
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
         self.watches_by_stepping = True
+        self._may_break_in_at = -math.inf
         self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
@@ -335,8 +345,10 @@ class RemoteTarget:
             await self._link.type(packet.INTERRUPT)
         elif self._surroundings.keys and self.quirks.shares_the_line:
             await self._link.type(self._surroundings.keys)
-        else:
+        elif trio.current_time() >= self._may_break_in_at and not await self._is_on_its_way():
             await self._surroundings.break_in()
+            # What is typed twice is read twice: the second time after the next resume.
+            self._may_break_in_at = trio.current_time() + BREAK_IN_PATIENCE
         if self.quirks.forgets_debugger:
             # It may have been stopped already, or stop without a word.
             with trio.move_on_after(ENTRY_PATIENCE):
@@ -344,6 +356,13 @@ class RemoteTarget:
                     await self._changed.wait()
                 return
             await self._probe()
+
+    async def _is_on_its_way(self) -> bool:
+        """Wait a moment for a stop that is on the line already."""
+        with trio.move_on_after(ON_ITS_WAY):
+            while self.stopped is None and not self._run.is_arriving:
+                await self._changed.wait()
+        return self.stopped is not None or self._run.is_arriving
 
     async def _probe(self) -> bool:
         """Ask where the target stands.  False if it does not answer, so it runs."""
@@ -378,6 +397,7 @@ class RemoteTarget:
         self._forget_news()
         self._is_known = True
         self._run.wants_stop = False
+        self._may_break_in_at = -math.inf
         self._start(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step, before)
 
     def _forget_news(self) -> None:

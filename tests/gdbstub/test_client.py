@@ -486,6 +486,51 @@ def test_where_no_trap_can_be_auto_steps_by_hardware() -> None:
     assert bytes(machine.memory[0x100]) == bytes(words(*[NOP] * 32))
 
 
+def test_a_stop_that_is_on_its_way_is_waited_for_and_nothing_is_typed() -> None:
+    stub = stopped_stub()
+    stub.delay = 0.02
+    typed = 0
+
+    async def break_in() -> None:
+        nonlocal typed
+        typed += 1
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        await target.resume(GO)
+        while not stub.is_running:
+            await trio.lowlevel.checkpoint()
+        stub.press_key()
+        await target.interrupt()
+        await target.wait_stop()
+        assert typed == 0
+
+    with_stub(stub, use, Surroundings(break_in=break_in))
+
+
+def test_a_break_in_is_typed_once_for_a_run_however_often_somebody_presses_control_c() -> None:
+    stub = stopped_stub()
+    typed = 0
+
+    async def break_in() -> None:
+        nonlocal typed
+        typed += 1
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        for run in (1, 2):
+            await target.resume(GO)
+            while not stub.is_running:
+                await trio.lowlevel.checkpoint()
+            for _ in range(3):
+                await target.interrupt()
+            assert typed == run
+            stub.press_key()
+            await target.wait_stop()
+
+    with_stub(stub, use, Surroundings(break_in=break_in))
+
+
 def test_monitor_explains_the_mode() -> None:
     async def use(target: RemoteTarget) -> None:
         await stop(target)
