@@ -21,6 +21,7 @@ from dataclasses import dataclass
 SENTINEL = b"\0**thinwire**\0"
 ANNOUNCEMENT = b"Enable thinwire\n\r"
 
+_MIDDLE = b"**thinwire**"
 _WHOLE = re.compile(rb"[*\0]\*\*thinwire\*\*[*\0]")
 # A proper prefix of the sentinel at the very end of the text.
 _BEGUN = re.compile(rb"[*\0](?:\*(?:\*(?:t(?:h(?:i(?:n(?:w(?:i(?:r(?:e(?:\*(?:\*)?)?)?)?)?)?)?)?)?)?)?)?\Z")
@@ -60,9 +61,9 @@ class Handshake:
         """Take the next bytes. After a sentinel was found the next call starts afresh."""
         data = self._held + data
         shown, self._held, self._shown = self._shown, b"", 0
-        if whole := _WHOLE.search(data):
+        if whole := _WHOLE.search(data) if _MIDDLE in data else None:
             return Found(data[shown : whole.start()], data[whole.end() :])
-        if begun := _BEGUN.search(data):
+        if begun := _BEGUN.search(data, max(0, len(data) - len(SENTINEL) + 1)):
             self._held = data[begun.start() :]
             self._shown = max(0, shown - begun.start())
             data = data[: begun.start()]
