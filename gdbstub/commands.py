@@ -11,6 +11,7 @@ known name and a wrong shape is `Malformed` (to be answered with an error).  Mea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from gdbstub.syntax import NO_EXTRAS, BreakpointExtras, Syntax
@@ -481,8 +482,17 @@ for _row in TABLE:
 _BY_CLASS = {row.make: row for row in TABLE}
 
 
+# A debugger says the same few things again and again: those are read once.
+MAX_KEPT = 1024
+LONGEST_KEPT = 64
+
+
 def parse(body: bytes) -> Command:
     """Return the command in a packet's body."""
+    return _parse_again(body) if len(body) <= LONGEST_KEPT else _parse(body)
+
+
+def _parse(body: bytes) -> Command:
     is_named = False
     for row in _BY_FIRST_BYTE.get(body[0], ()) if body else ():
         command: Command | None = row.parse(body)
@@ -490,6 +500,9 @@ def parse(body: bytes) -> Command:
             return command
         is_named = is_named or (row.has_fields and body.startswith(row.name))
     return Malformed(body) if is_named else Unknown(body)
+
+
+_parse_again = lru_cache(MAX_KEPT)(_parse)
 
 
 def format(command: Command) -> bytes:

@@ -240,8 +240,7 @@ class Conversation:
             self._session.reply(replies.format_stop(StopReason(StopKind.EXITED)))
             return
         assert self._target.stopped is not None
-        reason = await self._with_registers(self._target.stopped)
-        self._session.reply(replies.format_stop(reason, self._attachment.features))
+        self._session.reply(await self._stop_reply(self._target.stopped))
 
     async def _is_admitted(self) -> bool:
         """Stop the target for a client that has asked its first question: gdb attaches to stopped targets
@@ -270,17 +269,18 @@ class Conversation:
         except trio.TooSlowError:
             raise TargetError(errno.ETIMEDOUT, "the target does not stop") from None
 
-    async def _with_registers(self, reason: StopReason) -> StopReason:
-        """Add the registers gdb asks for after every stop, so that it need not."""
+    async def _stop_reply(self, reason: StopReason) -> bytes:
+        """Return the reply that tells of a stop, with the registers gdb would ask for after each."""
+        features = self._attachment.features
         if reason.is_final:
-            return reason
+            return replies.format_stop(reason, features)
         self._attachment.register_thread = reason.thread
         if self._expedites is not None:
             expedited = await self._expedites.expedited(reason.thread)
         else:
             block = await self._target.read_registers(reason.thread)
             expedited = {number: block[span] for number, span in self._target.description.expedited}
-        return replace(reason, registers={**expedited, **reason.registers})
+        return replies.format_stop(reason, features, expedited)
 
     async def _monitor(self, command: str) -> None:
         if not isinstance(self._target, Monitor):
@@ -323,20 +323,22 @@ class Conversation:
             raise TargetError(errno.ESRCH, "nothing is being debugged; attach or run")
         actions = await self._actions(request)
         session.run()
+        before = target.stopped
+        reply: bytes | None = None
         try:
-            if target.stopped is not None and target.stopped.is_final:
-                reason: StopReason | None = target.stopped
-            elif target.stopped is not None and self._attachment.refused:
+            if before is not None and before.is_final:
+                reason: StopReason | None = before
+            elif before is not None and self._attachment.refused:
                 # As where gdb itself cannot insert a breakpoint, nothing moves.
                 for problem in self._attachment.refused.values():
                     session.output(f"Cannot insert a breakpoint: {problem}\n".encode())
-                reason = replace(target.stopped, kind=StopKind.SIGNAL, signal=0)
+                reason = replace(before, kind=StopKind.SIGNAL, signal=0)
             else:
                 reason = await self._carry_out(actions)
                 if reason is not None and self._is_interrupted and _is_end_of_step(reason, actions):
                     reason = replace(reason, signal=SIGINT)
             if reason is not None:
-                reason = await self._with_registers(reason)
+                reply = await self._stop_reply(reason)
         except TargetLost:
             raise
         except TargetError as problem:
@@ -344,8 +346,8 @@ class Conversation:
             session.stop(f"E.{problem}".encode())
             return
         self._output_shown()
-        if reason is not None:
-            session.stop(replies.format_stop(reason, self._attachment.features))
+        if reply is not None:
+            session.stop(reply)
         elif self._ending is not None:
             session.abandon_run()
             await self._serve(self._ending)

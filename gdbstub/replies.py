@@ -4,13 +4,14 @@ Packets").
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from gdbstub.syntax import decode_thread
 from gdbstub.target import StopKind, StopReason, TargetError
 
 OK = b"OK"
 EMPTY = b""
+NOTHING: Mapping[int, bytes] = {}
 
 _WATCH_NAMES = {StopKind.WATCH: b"watch", StopKind.RWATCH: b"rwatch", StopKind.AWATCH: b"awatch"}
 _WATCH_KINDS = {name: kind for kind, name in _WATCH_NAMES.items()}
@@ -26,15 +27,22 @@ def error(problem: TargetError, features: Collection[str] = ()) -> bytes:
     return b"E%02x" % problem.code
 
 
-def format_stop(reason: StopReason, features: Collection[str] = ()) -> bytes:
-    """Return the stop reply that tells a client of `reason`."""
+def format_stop(
+    reason: StopReason, features: Collection[str] = (), expedited: Mapping[int, bytes] = NOTHING
+) -> bytes:
+    """Return the stop reply that tells a client of `reason`; its registers count for more than those of the
+    same numbers in `expedited`.
+    """
     if reason.kind is StopKind.EXITED:
         return b"W%02x" % (reason.status & 0xFF)
     if reason.kind is StopKind.TERMINATED:
         return b"X%02x" % reason.signal
-    registers = "".join([f"{number:02x}:{raw.hex()};" for number, raw in reason.registers.items()])
+    known = {**expedited, **reason.registers} if reason.registers else expedited
+    registers = "".join([f"{number:02x}:{raw.hex()};" for number, raw in known.items()])
     parts = [b"T%02x" % reason.signal, registers.encode()]
-    if reason.kind in _WATCH_NAMES and reason.addr is not None:
+    if reason.kind is StopKind.SIGNAL:
+        pass
+    elif reason.kind in _WATCH_NAMES and reason.addr is not None:
         parts.append(b"%b:%x;" % (_WATCH_NAMES[reason.kind], reason.addr))
     elif reason.kind in _BREAK_NAMES and _BREAK_NAMES[reason.kind].decode() in features:
         parts.append(_BREAK_NAMES[reason.kind] + b":;")

@@ -9,6 +9,7 @@ Python value.
 from __future__ import annotations
 
 import re
+from binascii import hexlify, unhexlify
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -168,9 +169,8 @@ KINDS: dict[str, Kind[Any]] = {
     "x": Kind(_HEX + rb"{1,16}", lambda raw: int(raw, 16), lambda value: b"%x" % value),
     "x?": Kind(_HEX + rb"{0,16}", _decode_optional, _encode_optional),
     "xx": Kind(_HEX + rb"{1,2}", lambda raw: int(raw, 16), lambda value: b"%02x" % value),
-    "hex": Kind(
-        rb"(?:" + _HEX + rb"{2})*", lambda raw: bytes.fromhex(raw.decode()), lambda v: v.hex().encode()
-    ),
+    # A packet may be all of it: the conversion itself is the quickest to say that it is none.
+    "hex": Kind(rb".*", unhexlify, hexlify),
     "bytes": Kind(rb".*", bytes, bytes),
     # Names: gdb's own are ASCII, but a file name in hex-free annexes may be anything.
     "word": Kind(rb"[^:;,]*", lambda raw: raw.decode("latin-1"), lambda value: value.encode("latin-1")),
