@@ -1,10 +1,10 @@
 """Registers that Linux's KGDB does not tell (64-bit PowerPC, 6.1), found where the kernel keeps them.
 
-The stub's block has the upper half of ctr only, and for a thread that sleeps it has no r1, without which
-there is no backtrace.  Both lie in memory:
+The stub's block has the upper halves of ctr and of the word that cr is saved in, which is always zero; and
+for a thread that sleeps it has no r1, without which there is no backtrace.  All of it lies in memory:
 
 - A stop is an interrupt, which saves all registers under the stack pointer.  r1 and the size of what is saved
-  say where (`Saved`); pc, msr, lr and cr, which the stub does tell, say whether that is the place.
+  say where (`Saved`); pc, msr and lr, which the stub does tell, say whether that is the place.
 - A thread that sleeps has its r14 to r31 on its stack; the stack pointer to them is in its task structure,
   and one of these registers points there, since the switch to another thread, where all of them sleep, still
   holds it: at the stack pointer itself, or at the structure's beginning.  Which register, and how far from
@@ -43,13 +43,14 @@ MAX_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Where an interrupt saves the registers: `below` r1, in words named by `order`; `known` tell that this
-    is the place.
+    """Where an interrupt saves the registers: `below` r1, in words named by `order`.  `known` tell that this
+    is the place, `wanted` are those that the stub does not tell.
     """
 
     below: int
     order: tuple[str, ...]
     known: tuple[str, ...]
+    wanted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +62,19 @@ class TaskLayout:
 
 
 async def find_saved(
-    saved: Saved, name: str, block: bytes, description: Description, read: Read
-) -> int | None:
-    """Return the address of the saved register `name`, or None if the registers are not there."""
-    first = min(saved.order.index(known) for known in (*saved.known, name))
+    saved: Saved, block: bytes, description: Description, read: Read
+) -> dict[str, tuple[int, int]]:
+    """Return address and value of the wanted registers; nothing if the registers are not there."""
+    first = min(saved.order.index(name) for name in (*saved.known, *saved.wanted))
+    names = saved.order[first:]
     start = description.value(block, description.sp) - saved.below + first * WORD
     try:
-        raw = await read(start, (len(saved.order) - first) * WORD)
-    except MemoryFault:
-        return None
-    if len(raw) != (len(saved.order) - first) * WORD:
-        return None
-    words = dict(zip(saved.order[first:], _words(raw), strict=True))
-    if any(words[known] != description.value(block, known) for known in saved.known):
-        return None
-    return start + (saved.order.index(name) - first) * WORD
+        words = dict(zip(names, _words(await read(start, len(names) * WORD)), strict=True))
+    except (MemoryFault, ValueError):
+        return {}
+    if any(words[name] != description.value(block, name) for name in saved.known):
+        return {}
+    return {name: (start + names.index(name) * WORD, words[name]) for name in saved.wanted}
 
 
 class SleepingStacks:

@@ -106,16 +106,23 @@ K42 = Quirks(
     answers_g_from_memory=True,
 )
 
-# What the Linux kernel's stub sends for a 64-bit PowerPC: as far as lr it is what everybody expects.  Then
-# come the upper half of ctr and a long xer, and what was in the buffer before.
+# What the Linux kernel's stub sends for a 64-bit PowerPC: as far as msr it is what everybody expects.  Then
+# come the first four bytes of the eight that cr is saved in, lr, the upper half of ctr and a long xer, and
+# what was in the buffer before.
 _KGDB_WIRE = Description(
     "powerpc:common64",
     (
-        Feature("general", tuple(replace(r, in_g=True) for r in ppc64.CORE.registers if r.number < 68)),
+        Feature("general", tuple(replace(r, in_g=True) for r in ppc64.CORE.registers if r.number < 66)),
         Feature("floating point", tuple(r for r in ppc64.FPU.registers if r.number < 64)),
         Feature(
             "the rest",
-            (Register(68, "ctr_upper", 32), Register(69, "xer", 64), Register(70, "filler", 32)),
+            (
+                Register(66, "cr_upper", 32),
+                Register(67, "lr", 64),
+                Register(68, "ctr_upper", 32),
+                Register(69, "xer", 64),
+                Register(70, "filler", 32),
+            ),
         ),
     ),
     pc="pc",
@@ -127,7 +134,8 @@ _KGDB_WIRE = Description(
 _PT_REGS = Saved(
     below=288 + 48 * 8,
     order=(*(f"r{n}" for n in range(32)), "pc", "msr", "orig_r3", "ctr", "lr", "xer", "cr"),
-    known=("pc", "msr", "lr", "cr"),
+    known=("pc", "msr", "lr"),
+    wanted=("cr", "ctr"),
 )
 
 # The Linux kernel's: it knows stepping, breakpoints and threads, loses the first packet on a serial console,

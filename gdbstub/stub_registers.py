@@ -18,14 +18,17 @@ MSR[SE] is ours where the stub steps by it (`is_traced`): set in what is sent, h
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from gdbstub import replies
-from gdbstub.kernel_stack import Saved, find_saved
+from gdbstub.kernel_stack import WORD, Saved, find_saved
 from gdbstub.link import Link
 from gdbstub.ppc64 import MSR_SE
 from gdbstub.registers import Description
 from gdbstub.target import MemoryFault, TargetError
+
+log = logging.getLogger("gdbstub")
 
 # What is looked at after every stop: where it is, and all that a branch depends on.
 ALWAYS = ("pc", "msr", "cr", "lr", "ctr")
@@ -62,7 +65,7 @@ class StubRegisters:
         self._write = write
         self._candidates = tuple(candidates)
         self._place: int | None = None
-        self._ctr_at: int | None = None
+        self._saved: dict[str, tuple[int, int]] = {}
         self._block = b""
         self._block_size = 0
         self._known: set[str] = set()
@@ -140,11 +143,12 @@ class StubRegisters:
             self._place = await self._find(candidates, whole)
 
     async def _fetch_saved(self, saved: Saved, block: bytes) -> None:
-        """Take ctr, of which the block has only a half, from where it was saved."""
-        self._ctr_at = await find_saved(saved, "ctr", block, self.description, self._read)
-        if self._ctr_at is not None:
-            span = self.description.span("ctr")
-            self._take(span.start, await self._read(self._ctr_at, span.stop - span.start))
+        """Take what the block lacks from where it was saved."""
+        self._saved = await find_saved(saved, block, self.description, self._read)
+        if not self._saved:
+            log.info("there are no registers under the stack pointer: %s unknown", ", ".join(saved.wanted))
+        for name, (_, value) in self._saved.items():
+            self._take(self.description.span(name).start, self.description.encode(name, value))
 
     async def _find(self, candidates: Sequence[int], block: bytes) -> int | None:
         for place in candidates:
@@ -176,19 +180,23 @@ class StubRegisters:
     async def set_block(self, block: bytes) -> None:
         """Change the whole block; what differs is sent before the target runs."""
         old = await self.block()
-        for name, span in self.description.spans.items():
-            if old[span] != block[span]:
-                self._changed.add(name)
+        self._change({name for name, span in self.description.spans.items() if old[span] != block[span]})
         self._block = block
+
+    def _change(self, names: Collection[str]) -> None:
+        """Note what is to be sent.  Raises TargetError for what the stub will not take."""
+        saved = self._link.quirks.saved
+        for name in names:
+            if saved is not None and name in saved.wanted and name not in self._saved:
+                raise TargetError(errno.ENOTSUP, f"this stub has no way to set {name} here")
+        self._changed.update(names)
 
     async def change(self, values: Mapping[str, int]) -> None:
         """Change some registers; they are sent before the target runs."""
         await self.fetch(values)
         new = self.description.replace(self._block, values)
-        for name in values:
-            span = self.description.span(name)
-            if new[span] != self._block[span]:
-                self._changed.add(name)
+        spans = {name: self.description.span(name) for name in values}
+        self._change({name for name, span in spans.items() if new[span] != self._block[span]})
         self._block = new
 
     async def set_trace(self, on: bool) -> None:
@@ -206,10 +214,9 @@ class StubRegisters:
             sent = self._on_the_wire(self._sent())
             if await self._link.ask(b"G" + sent.hex().encode()) != replies.OK:
                 raise TargetError(errno.EPROTO, "the stub refuses the registers")
-            if self._link.quirks.wire is not None and "ctr" in self._changed:
-                if self._ctr_at is None:
-                    raise TargetError(errno.ENOTSUP, "this stub has no way to set ctr")
-                await self._write(self._ctr_at, self._block[self.description.span("ctr")])
+            for name in self._changed & self._saved.keys():
+                value = self.description.value(self._block, name)
+                await self._write(self._saved[name][0], value.to_bytes(WORD, "big"))
         else:
             sent = self._sent()
             for span in self._spans(self._changed, across_unknown=False):

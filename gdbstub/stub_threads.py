@@ -87,14 +87,15 @@ class StubThreads:
         return self._blocks[thread]
 
     async def _complete(self, body: bytes, thread: int, description: Description) -> bytes:
-        quirks = self._link.quirks
+        quirks, size = self._link.quirks, description.g_size
         try:
-            raw = standard(decode(body.replace(b"x", b"0")), quirks.wire, description)
+            raw = decode(body.replace(b"x", b"0"))
         except TargetError:
             raise TargetError(errno.ESRCH, f"the stub has no registers of thread {thread}") from None
-        block = raw.ljust(description.g_size, b"\0")[: description.g_size]
+        block = raw.ljust(size, b"\0")[:size]
         if quirks.saved is not None:
             stack = await self._stacks.find(block, description, self._read)
             if stack is not None:
-                block = description.replace(block, {description.sp: stack})
-        return block
+                # Of a thread that sleeps the block is as it ought to be, but for this.
+                return description.replace(block, {description.sp: stack})
+        return standard(raw, quirks.wire, description).ljust(size, b"\0")[:size]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import trio
 
 from emulator.symbols import read_symbols
-from gdbstub.client import Surroundings, connect
+from gdbstub.client import RemoteTarget, Surroundings, connect
 from gdbstub.quirks import AUTO, K42, ROWS, Quirks
 from gdbstub.stepping import Mode
 from k42.errors import UserError
@@ -22,14 +23,23 @@ from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
 from k42.running import run_async
+from k42.shared_console import SharedConsole, keys, print_text
 from k42.stub_code import find_register_blocks, find_stub_code, find_text
-from thinwire.control import inject
+from thinwire.control import ControlError, inject, observe
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
 from thinwire.mux import CONSOLE
 from thinwire.server import Server
 from thinwire.streams import open_streams
 
+# Seconds in which a debugger hears that the line is closed.
+FAREWELL = 0.5
+
 Type = Callable[[bytes], Awaitable[None]]
+Look = Callable[[], Awaitable[trio.abc.ReceiveStream]]
+
+#: What is there already of a console's output comes at once; gdb is waiting.
+LOOK_SECONDS = 0.3
+LOOK_BYTES = 4096
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +56,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what kind of stub (default %(default)s)",
     )
     parser.add_argument(
-        "--console", metavar="control:PATH#0", help="the multiplexer's control socket, for --break-in"
+        "--console",
+        metavar="ENDPOINT",
+        help="where the console is: control:PATH#0, a multiplexer's (for --break-in); or, for a stub on the "
+        "console's own line, a PORT, pty or stdio to put that console on (default: its text is printed)",
     )
     parser.add_argument("--kernel", metavar="FILE", help="its symbols name functions in messages")
     add_bridge_options(parser)
@@ -64,7 +77,8 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--break-in",
         metavar="TEXT",
-        help="what to type on the console to stop a running kernel (`up` knows it for our guest)",
+        help="what to type on the console to stop a running kernel, ^X for a control key (`up` knows it for "
+        "our guest; Linux on hvc0: ^Og)",
     )
     add_observe_option(parser)
     add_log_option(parser)
@@ -76,22 +90,21 @@ def run(arguments: argparse.Namespace) -> int:
     stub = parse_endpoint(arguments.stub)
     listen = parse_endpoint(arguments.listen, listens=True)
     kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
-    surroundings = make_surroundings(kernel, arguments.break_in, _console(arguments))
     quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode)
-    run_async(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments))
+    console = None if arguments.console is None else parse_endpoint(arguments.console, listens=True)
+    if not quirks.shares_the_line and not isinstance(console, Control | None):
+        raise UserError(
+            f"--console {arguments.console}: a stub of the kind {quirks.name} has a line of its own; "
+            "give its multiplexer's control socket, control:PATH#0"
+        )
+    if not quirks.shares_the_line and console is None and arguments.break_in is not None:
+        raise UserError("--break-in needs a place to type: --console control:PATH#0 (see `k42 status`)")
+    type_ = partial(inject, console.path, console.channel) if isinstance(console, Control) else None
+    look = partial(observe, console.path, console.channel) if isinstance(console, Control) else None
+    surroundings = make_surroundings(kernel, arguments.break_in, type_, look)
+    shared = None if isinstance(console, Control) else console
+    run_async(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments), shared)
     return 0
-
-
-def _console(arguments: argparse.Namespace) -> Type | None:
-    """Return what types on the console of the multiplexer that `--console` names."""
-    if arguments.console is None:
-        if arguments.break_in is not None:
-            raise UserError("--break-in needs a place to type: --console control:PATH#0 (see `k42 status`)")
-        return None
-    match parse_endpoint(arguments.console):
-        case Control(path, channel):
-            return partial(inject, path, channel)
-    raise UserError(f"--console {arguments.console}: give a multiplexer's control socket, control:PATH#0")
 
 
 async def _bridge(
@@ -101,12 +114,30 @@ async def _bridge(
     mode: Mode,
     surroundings: Surroundings,
     observers: Endpoint | None,
+    shared: Endpoint | None,
 ) -> None:
+    """Serve the stub through one life of its line after the other: a machine is switched off and on again."""
+    console = SharedConsole()
+    surroundings = replace(surroundings, on_text=print_text if shared is None else console.hear)
     async with open_streams(stub) as (place, connect_stub), trio.open_nursery() as nursery:
-        stream = await connect_stub()
-        serve = partial(serve_bridge, stream, listen, quirks, mode, surroundings, observers)
-        where = await nursery.start(serve)
-        print(f"stub  {place}\ngdb   target remote {where}", flush=True)
+        current: RemoteTarget | None = None
+
+        async def type_(typed: bytes) -> None:
+            if current is not None:
+                await current.type(typed)
+
+        if shared is not None:
+            print("console ", await nursery.start(console.serve, shared, type_), flush=True)
+        while True:
+            stream = await connect_stub()
+            async with connect(stream, quirks, surroundings) as target, trio.open_nursery() as life:
+                current, target.mode = target, mode
+                where = await life.start(serve_gdb_port, listen, target, observers)
+                print(f"stub  {place}\ngdb   target remote {where}", flush=True)
+                await target.wait_lost()
+                await trio.sleep(FAREWELL)
+                life.cancel_scope.cancel()
+            print(f"the line to the stub is closed: waiting for {place}", flush=True)
 
 
 async def serve_bridge(
@@ -143,9 +174,38 @@ def type_on(server: Server) -> Type:
     return partial(server.inject, CONSOLE)
 
 
-def make_surroundings(kernel: Path | None, break_in: str | None, type_: Type | None) -> Surroundings:
-    """Return what the bridge knows around the stub: names, the stub's code, a way to stop the kernel."""
+def look_at(server: Server) -> Look:
+    """Return what looks at the console of a multiplexer in this process."""
+
+    async def look() -> trio.abc.ReceiveStream:
+        await trio.lowlevel.checkpoint()
+        return server.observe(CONSOLE)
+
+    return look
+
+
+async def _recent(look: Look) -> bytes:
+    """Return the last of what the console shows."""
+    text = b""
+    try:
+        async with await look() as stream:
+            with trio.move_on_after(LOOK_SECONDS):
+                while more := await stream.receive_some():
+                    text = (text + bytes(more))[-LOOK_BYTES:]
+    except (ControlError, OSError, trio.BrokenResourceError):
+        pass
+    return text
+
+
+def make_surroundings(
+    kernel: Path | None, break_in: str | None, type_: Type | None, look: Look | None = None
+) -> Surroundings:
+    """Return what the bridge knows around the stub: names, the stub's code, a way to stop the kernel, and
+    what `look` sees on the console.
+    """
     values: dict[str, object] = {}
+    if look is not None:
+        values["console"] = partial(_recent, look)
     if kernel is not None:
         symbols = read_symbols(str(kernel))
         values["describe"] = lambda address: symbols.name(address) or hex(address)
@@ -153,5 +213,7 @@ def make_surroundings(kernel: Path | None, break_in: str | None, type_: Type | N
         values["register_blocks"] = find_register_blocks(kernel)
         values["text"] = find_text(kernel)
     if break_in is not None and type_ is not None:
-        values["break_in"] = partial(type_, break_in.encode("latin-1", "replace") + b"\r")
+        values["break_in"] = partial(type_, keys(break_in))
+    elif break_in is not None:
+        values["keys"] = keys(break_in)
     return Surroundings(**values)  # type: ignore[arg-type]

@@ -6,7 +6,8 @@ behave (6.1, 64-bit PowerPC, big-endian).
   say `-`, which loses the packet that begins so, anything else has it repeat.
 - While the kernel runs nobody reads packets: a terminal echoes what is typed, and ^O g stops the kernel.
 - A packet longer than the buffer is swallowed without a word.
-- The register block has half of ctr, and xer in eight bytes; the saved registers lie under the stack pointer.
+- The register block has nothing of cr, half of ctr, and xer in eight bytes; the saved registers lie under the
+  stack pointer.
 - Another thread's block has no r1; its task and its stack do.
 - Threads come in pages of 17, the processor's idle thread first under a negative number; an empty reply ends
   the list.
@@ -37,6 +38,7 @@ ENTERING = b"sysrq: DEBUG\r\nKGDB: Entering KGDB\r\n"
 # r0 to r31, pc, msr and the original r3.
 SAVED = 288 + 384
 CTR_AT = 256 + 8 * 3
+CR_AT = 256 + 8 * 6
 
 # What other threads' tasks and stacks look like, in memory that nothing else uses.
 TASK_AREA = 0xC000_0000_0200_0000
@@ -58,8 +60,10 @@ class KgdbStub:
         current: int = 1,
         was_attached: bool = False,
         kept_at: int = 0,
+        saves: bool = True,
     ) -> None:
         self.kept_at = kept_at
+        self.saves = saves
         self.target = target
         self.greeting = greeting
         self.current = current
@@ -236,7 +240,7 @@ class KgdbStub:
                 case b"M":
                     place, digits = body[1:].split(b":")
                     await target.write_memory(int(place.split(b",")[0], 16), bytes.fromhex(digits.decode()))
-                    self._load_saved_ctr()
+                    self._load_saved()
                     return b"OK"
                 case b"Z" | b"z":
                     return self._breakpoint(body)
@@ -285,8 +289,8 @@ class KgdbStub:
             return self._sleeping(self._selected)
         block = await self.target.read_registers(1)
         ctr, xer = self.target.machine.ctr, self.target.machine.xer
-        # As far as lr it is what a debugger expects.
-        short = block[: 66 * 8 + 4 + 8]
+        # As far as msr it is what a debugger expects.
+        short = block[: 66 * 8] + bytes(4) + block[66 * 8 + 4 : 66 * 8 + 4 + 8]
         return (short + (ctr >> 32).to_bytes(4, "big") + xer.to_bytes(8, "big")).ljust(BLOCK, b"\0")
 
     async def _set_block(self, block: bytes) -> bytes:
@@ -294,23 +298,29 @@ class KgdbStub:
             return b"E22"
         assert len(block) == BLOCK, len(block)
         machine = self.target.machine
-        old_ctr = machine.ctr
+        old_cr, old_ctr = machine.cr, machine.ctr
         await self.target.write_registers(1, block)
         at = 66 * 8 + 4 + 8
+        machine.cr = old_cr
         machine.ctr = int.from_bytes(block[at : at + 4], "big") << 32 | old_ctr & 0xFFFFFFFF
         machine.xer = int.from_bytes(block[at + 4 : at + 12], "big") & 0xFFFFFFFF
         self._save_registers()
         return b"OK"
 
     def _save_registers(self) -> None:
+        if not self.saves:
+            return
         machine = self.target.machine
         words = [*machine.gpr, machine.pc, machine.msr, 0, machine.ctr, machine.lr, machine.xer, machine.cr]
         self._saved_at = machine.gpr[1] - SAVED
         machine.write(self._saved_at, b"".join(word.to_bytes(8, "big") for word in words))
 
-    def _load_saved_ctr(self) -> None:
-        raw = self.target.machine.read(self._saved_at + CTR_AT, 8)
-        self.target.machine.ctr = int.from_bytes(raw, "big")
+    def _load_saved(self) -> None:
+        if not self.saves:
+            return
+        machine = self.target.machine
+        machine.ctr = int.from_bytes(machine.read(self._saved_at + CTR_AT, 8), "big")
+        machine.cr = int.from_bytes(machine.read(self._saved_at + CR_AT + 4, 4), "big")
 
     # Threads that sleep
 

@@ -127,11 +127,30 @@ def test_ctr_is_read_and_written_where_the_interrupt_saved_it() -> None:
         assert description.value(block, "ctr") == 0xC000_0000_1234_5678
         assert description.value(block, "xer") == 0x2000_0000
         assert description.value(block, "fpscr") == 0
+        assert description.value(block, "cr") == 0x4200_0000
         await target.write_register(1, description.numbers["ctr"], bytes.fromhex("c0000000deadbeef"))
         await target.write_register(1, description.numbers["xer"], bytes.fromhex("40000000"))
+        await target.write_register(1, description.numbers["cr"], bytes.fromhex("24008202"))
         await target.resume(STEP)
         await target.wait_stop()
         assert (machine.ctr, machine.xer) == (0xC000_0000_DEAD_BEEF, 0x4000_0000)
+        assert machine.cr == 0x2400_8202
+
+    with_kgdb(stub, use)
+
+
+def test_what_cannot_be_set_is_refused_at_once_and_nothing_else_is_lost() -> None:
+    stub = kgdb(saves=False)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        numbers = target.description.numbers
+        with pytest.raises(TargetError, match="no way to set ctr"):
+            await target.write_register(1, numbers["ctr"], bytes.fromhex("c0000000deadbeef"))
+        await target.write_register(1, numbers["r20"], bytes.fromhex("c0000000deadbeef"))
+        await target.resume(STEP)
+        await target.wait_stop()
+        assert stub.target.machine.gpr[20] == 0xC000_0000_DEAD_BEEF
 
     with_kgdb(stub, use)
 
