@@ -60,6 +60,9 @@ PROBE_PATIENCE = 1.5
 # Seconds a step may take before an interrupt breaks into it; a step over `sc` may never come back.
 STEP_PATIENCE = 3.0
 
+# Lines of the console that an error quotes.
+LAST_LINES = 3
+
 # Seconds after which a break-in that brought no stop may be typed again, and for which a stop may be on its
 # way: the packet takes 40 ms at 9600 baud.
 BREAK_IN_PATIENCE = 5.0
@@ -86,6 +89,10 @@ async def _no_way_in() -> None:
     )
 
 
+async def _no_console() -> bytes:
+    return b""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a stub's owner can do for it.
@@ -94,8 +101,8 @@ class Surroundings:
     `keys` are typed for it on the stub's own line, where that is the console's as well.
     `on_text` hears what the stub says besides packets.  `describe` gives an address its name.  `forbidden`
     are the addresses of the stub's own code, where a trap would kill it.  `register_blocks` are places where
-    its registers may lie in memory; they are tried.  `text` tells what a kernel's file says is at an address
-    and never changes.
+    its registers may lie in memory; they are tried.  `console` brings the last of what the console
+    shows.  `text` tells what a kernel's file says is at an address and never changes.
     """
 
     break_in: Callable[[], Awaitable[None]] = _no_way_in
@@ -104,6 +111,7 @@ class Surroundings:
     describe: Callable[[int], str] = hex
     forbidden: Sequence[range] = ()
     register_blocks: Sequence[int] = ()
+    console: Callable[[], Awaitable[bytes]] = _no_console
     text: Callable[[int, int], bytes | None] = lambda addr, length: None
 
 
@@ -144,7 +152,7 @@ class RemoteTarget:
         self._output = b""
         self._surroundings = surroundings
         self._nursery = nursery
-        self._link = Link(stream, quirks, self._on_stop, self._on_text)
+        self._link = Link(stream, quirks, self._on_stop, self._on_text, self._last_words)
         self._state = StubState(
             self._link,
             surroundings.describe,
@@ -268,6 +276,12 @@ class RemoteTarget:
             self._heard = b""
             self._on_stop(None)
         self._surroundings.on_text(text)
+
+    async def _last_words(self) -> str:
+        """Return the console's last lines, for a message; the stub's own text where it is all there is."""
+        text = await self._surroundings.console() or self._output
+        lines = [line.strip() for line in text.decode("latin-1").splitlines()]
+        return " | ".join([line for line in lines if line.isprintable() and line][-LAST_LINES:])
 
     def _on_stop(self, news: News) -> None:
         self._run.is_arriving = True

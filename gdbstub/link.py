@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
@@ -23,16 +23,22 @@ log = logging.getLogger("gdbstub")
 
 RECEIVE_SIZE = 65536
 
-# Seconds without an answer after which a stub counts as silent.  The longest packet of 2 KB takes 2.4 s at
-# 9600 baud.
-PATIENCE = 6.0
+# Seconds after which a stub is silent at the latest: gdb 13 gives up after six, and has to be told why first.
+# The longest packet of 2 KB takes 2.1 s at 9600 baud.
+LONGEST_PATIENCE = 4.5
 
 
 class Silence(TargetError):
     """The stub did not answer in time."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(errno.ETIMEDOUT, f"the stub does not answer `{body[:20].decode('latin-1')}`")
+    def __init__(self, body: bytes, last_words: str = "") -> None:
+        asked = body[:20].decode("latin-1")
+        said = f"; the console's last lines: {last_words}" if last_words else ""
+        super().__init__(errno.ETIMEDOUT, f"the stub does not answer `{asked}`{said}")
+
+
+async def _nobody_speaks() -> str:
+    return ""
 
 
 # What a stub says unasked: a stop and its reason, a stop without one, or that it did not resume after all.
@@ -40,7 +46,10 @@ News = StopReason | None | Refused
 
 
 class Link:
-    """A connection to a stub.  `on_stop` hears its news, `on_output` its text; neither may block."""
+    """A connection to a stub.  `on_stop` hears its news, `on_output` its text; neither may block.
+
+    `last_words` tells what the console says when the stub says nothing.
+    """
 
     def __init__(
         self,
@@ -48,11 +57,13 @@ class Link:
         quirks: Quirks,
         on_stop: Callable[[News], None],
         on_output: Callable[[bytes], None],
+        last_words: Callable[[], Awaitable[str]] = _nobody_speaks,
     ) -> None:
         self.dialogue = Dialogue(quirks)
         self._stream = stream
         self._on_stop = on_stop
         self._on_output = on_output
+        self._last_words = last_words
         self._asking = trio.Lock()
         self._sending = trio.Lock()
         self._progress = trio.Event()
@@ -75,7 +86,8 @@ class Link:
         await self._send(keys)
 
     async def _exchange(self, body: bytes, wants_reply: bool, patience: float | None) -> bytes | None:
-        patience = self.quirks.patience if patience is None else patience
+        is_probe = patience is not None
+        patience = min(self.quirks.patience, LONGEST_PATIENCE) if patience is None else patience
         async with self._asking:
             with trio.move_on_after(patience):
                 while self.dialogue.state is not State.QUIET and not self._is_lost:
@@ -89,7 +101,7 @@ class Link:
                     with trio.move_on_after(patience):
                         return await self._await_reply()
                     if not self.dialogue.time_out():
-                        raise Silence(body)
+                        raise Silence(body, "" if is_probe else await self._last_words())
             finally:
                 # Cancelled in between: whatever comes for this packet comes for nobody.
                 self.dialogue.give_up()

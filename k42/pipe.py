@@ -26,7 +26,7 @@ class _Way:
         self.changed = trio.Event()
 
 
-class PipeStream(trio.abc.Stream):
+class PipeStream(trio.abc.HalfCloseableStream):
     """One end.  Sending does not give other tasks their turn; receiving does where there is nothing yet."""
 
     def __init__(self, inward: _Way, outward: _Way) -> None:
@@ -72,6 +72,12 @@ class PipeStream(trio.abc.Stream):
         way.change()
         return data
 
+    async def send_eof(self) -> None:
+        """Close the way out only."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._outward.is_closed = True
+        self._outward.change()
+
     async def aclose(self) -> None:
         """Close both ways; what has been sent can still be received."""
         self._is_closed = True
@@ -84,7 +90,7 @@ class PipeStream(trio.abc.Stream):
         if self._is_closed:
             raise trio.ClosedResourceError("this end is closed")
         if self._outward.is_closed:
-            raise trio.BrokenResourceError("the other end is closed")
+            raise trio.BrokenResourceError("the stream is closed")
         return True
 
 

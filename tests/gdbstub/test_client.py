@@ -486,6 +486,29 @@ def test_where_no_trap_can_be_auto_steps_by_hardware() -> None:
     assert bytes(machine.memory[0x100]) == bytes(words(*[NOP] * 32))
 
 
+def test_a_silent_stub_is_an_error_that_quotes_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbstub.link.LONGEST_PATIENCE", 0.2)
+
+    async def console() -> bytes:
+        return b"boot\r\none\r\ntwo\r\n\r\nTrap in Debugger at pc c000\r\n\x1b[0m\r\n"
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        stub = stopped_stub()
+        stub.attach(theirs)
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stub.run)
+                async with connect(ours, K42, Surroundings(console=console)) as target:
+                    await stop(target)
+                    nursery.cancel_scope.cancel()
+                    quoted = pytest.raises(TargetError, match="last lines: one . two . Trap in Debugger")
+                    with trio.CancelScope(shield=True), quoted:
+                        await target.read_memory(0x100, 4)
+
+    trio.run(main)
+
+
 def test_a_stop_that_is_on_its_way_is_waited_for_and_nothing_is_typed() -> None:
     stub = stopped_stub()
     stub.delay = 0.02

@@ -67,3 +67,16 @@ def test_both_ends_see_a_close_whoever_waits() -> None:
             one.send_now(b"x")
 
     trio.run(main)
+
+
+def test_half_of_it_can_be_closed() -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+        await one.send_all(b"last")
+        await one.send_eof()
+        assert await other.receive_some() == b"last"
+        assert await other.receive_some() == b""
+        await other.send_all(b"answer")
+        assert await one.receive_some() == b"answer"
+
+    trio.run(main)
