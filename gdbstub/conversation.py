@@ -86,6 +86,7 @@ class Conversation:
         self._token = trio.lowlevel.current_trio_token()
         # Asked once: looking for a protocol's methods takes as long as a short packet.
         self._expedites = target if isinstance(target, Expedites) else None
+        self._announces = target if isinstance(target, Announces) else None
         self._sending = trio.Lock()
         self._shown: deque[str] = deque(maxlen=MAX_SHOWN)
         self._has_shown = trio.Event()
@@ -376,8 +377,8 @@ class Conversation:
     async def _carry_out(self, actions: list[Action]) -> StopReason | None:
         """Resume and wait for the stop, listening to the client.  None if the client ended it."""
         target = self._target
-        if isinstance(target, Announces):
-            target.announce = self._show
+        if self._announces is not None:
+            self._announces.announce = self._show
         if all(action.kind in target.actions for action in actions):
             async with self._access:
                 await target.resume(actions)
