@@ -26,7 +26,7 @@ from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
-from k42.bridge import add_bridge_options, make_surroundings, serve_bridge, type_on
+from k42.bridge import add_bridge_options, look_at, make_surroundings, serve_bridge, type_on
 from k42.gdb_port import observers_of, serve_gdb_port
 from k42.kernel import find_kernel, guest_kernel
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
@@ -148,7 +148,7 @@ class _Wire:
             Listen(LOOPBACK, self.ports.bridge),
             K42,
             self.mode,
-            make_surroundings(self.kernel, self._break_in(), type_on(self.server)),
+            make_surroundings(self.kernel, self._break_in(), type_on(self.server), look_at(self.server)),
             observers_of(self.arguments),
             task_status=task_status,
         )
