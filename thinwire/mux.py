@@ -243,13 +243,13 @@ class Mux(Switchboard):
         if len(begun) > HEADER_LENGTH and events and isinstance(events[0], Write | Run):
             # A payload that came in pieces: a reset may have cut it off, and what came next completed it.
             place = HEADER_LENGTH + payload_length(begun) - len(begun)
-            payload, behind = begun[HEADER_LENGTH:] + data[:place], data[place:]
-            if restart := find_swallowed(payload, behind, bare=has_lapsed):
+            if restart := find_swallowed(begun, data, place, bare=has_lapsed):
                 decoder.abandon()
-                return self._begin_anew(payload + behind, restart)
+                return self._begin_anew(begun + data, restart)
             self._serve(events[:1])
             del events[0]
-            if self._handshake.expect(payload[-len(SENTINEL) :]):
+            last = begun[-len(SENTINEL) :] + data[max(0, place - len(SENTINEL)) : place]
+            if self._handshake.expect(last):
                 self._is_text = True
         rest = self._serve(events)
         if rest or not decoder.tail or decoder.is_behind:

@@ -246,8 +246,7 @@ class Switchboard:
             for part in parts:
                 self._write(number, part, False)
             return
-        recent = 1 + self.rules.history // len(parts[0])
-        for part in parts[-recent:]:
+        for part in parts[-self.rules.history // len(parts[0]) :]:  # rounds to the larger number
             channel.history.append(part)
         channel.outgoing.extend(parts)
         self.changed.add(number)
