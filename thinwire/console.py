@@ -15,8 +15,9 @@ merely can open a console would pay.
 
 import os
 import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -25,6 +26,8 @@ from thinwire import descriptors
 
 ESCAPE = b"\x1d"
 """Ctrl-], as in telnet."""
+_PASTE_UNMARKED = b"\x1b[?2004l\r\n"
+"""Ends the prompt's bracketed paste mode (xterm control sequences)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,18 @@ async def run_console(
         await _pump(stream, source, sink)
         return
     screen = descriptors.reopen(sink, os.O_WRONLY)
+    mode = termios.tcgetattr(source)
+    console = _Console(stream, monitor or {}, escape, source, sink, screen)
     try:
         if banner:
             _print(sink, banner)
-        await _Console(stream, monitor or {}, escape, source, sink, screen).run()
+        await console.run()
     finally:
         descriptors.close(screen)
+        with suppress(OSError, termios.error):  # the terminal itself may be gone
+            if console.is_asking:  # the prompt is cut off in its thread and cleans nothing up
+                os.write(sink, _PASTE_UNMARKED)
+            termios.tcsetattr(source, termios.TCSANOW, mode)
 
 
 async def _pump(stream: trio.abc.Stream, source: int, sink: int) -> None:
@@ -112,6 +121,8 @@ class _Console:
         self._commands = {**self._own_commands(), **monitor}
         self._may_print = trio.Event()
         self._may_print.set()
+        self.is_asking = False
+        """Whether the monitor's prompt is on the screen."""
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -150,7 +161,9 @@ class _Console:
 
     async def _monitor(self) -> Leave | None:
         """The prompt, for one command or none."""
+        self.is_asking = True
         line = await trio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
+        self.is_asking = False
         word, _, rest = line.strip().partition(" ")
         if not word:
             return None
