@@ -18,6 +18,8 @@ from thinwire import descriptors
 from thinwire.backlog import Backlog
 from thinwire.lookout import Lookout
 
+FLOOD = 256 * 1024
+"""Bytes asked for at once when a read of the usual size was not enough: large frames are not cut so often."""
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
 
@@ -103,6 +105,7 @@ class DescriptorLine:
         self._work = trio.Event()
         self._idle = trio.Event()
         self.spin = 0.0
+        self._room = descriptors.CHUNK  # for the next read
         self._is_hot = False  # something was sent since the last wait, so more may come soon
 
     def join(self, lookout: Lookout) -> None:
@@ -113,7 +116,10 @@ class DescriptorLine:
     def take(self) -> bytes | None:
         """See Line."""
         if self._lookout.look() or (self._is_hot and self._look_longer()):
-            return descriptors.read_now(self._source)
+            data = descriptors.read_now(self._source, self._room)
+            if data is not None:
+                self._room = FLOOD if len(data) == self._room else descriptors.CHUNK
+            return data
         return None
 
     async def receive(self, silence: Silence) -> bytes | None:
