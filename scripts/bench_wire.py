@@ -10,21 +10,33 @@ stands for the original servers: one thread, one read and one write for each fra
 with both on one CPU ("one") a round trip costs two context switches, on two ("two") two wake-ups across CPUs,
 which is several times slower for everybody; unpinned runs flip between the two. So compare medians of the
 same placement, and never operations per second, which the scheduler decides.
+
+Behind the table: how long another task of our process waits while a stream runs (through a server in this
+process), and with --memory FRAMES what our server's memory is during a stream of so many.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import resource
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import trio
+
+from thinwire.endpoints import Connect, Listen
+from thinwire.server import serve
 
 HERE = Path(__file__).resolve().parent / "bench_wire"
 
@@ -78,42 +90,121 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_for(measuring: subprocess.Popen[str], serving: subprocess.Popen[bytes], name: str) -> str:
-    """The victim's output; ends everything if the server dies or nothing comes of it."""
-    for _ in range(60):
-        try:
-            output, _ = measuring.communicate(timeout=1)
-            return output
-        except subprocess.TimeoutExpired:
-            if serving.poll() is not None:
-                break
-    measuring.kill()
-    serving.kill()
-    raise SystemExit(f"bench_wire: {name}: no result (status {serving.poll()})")
+def cpu_seconds(process: int) -> float:
+    """CPU time that a running process has used."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
-def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str) -> Figures:
-    """One run of a server under a load; `cpus` are the victim's and the server's."""
+def resident(process: int) -> int:
+    """KiB of memory that a running process has in use."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+@contextmanager
+def started(
+    victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str = ""
+) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[bytes]]]:
+    """A victim and a server that have met and are about to begin; ends the server."""
     line, first, second = free_ports(3)
     words = [str(line), str(second), prefix + load.mode, str(load.size), str(load.count)]
     measuring = subprocess.Popen(
         ["taskset", "-c", str(cpus[0]), victim, *words], stdout=subprocess.PIPE, text=True
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     serving = subprocess.Popen(
         ["taskset", "-c", str(cpus[1]), *server, f"127.0.0.1:{line}", str(first), str(second)],
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )
-    output = wait_for(measuring, serving, " ".join(server))
-    serving.terminate()
-    serving.wait(timeout=10)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if measuring.returncode:
-        raise SystemExit(f"bench_wire: {' '.join(server)}: the victim failed in {load}")
+    watchdog = threading.Timer(120, measuring.kill)
+    watchdog.start()
+    try:
+        assert measuring.stdout is not None
+        if measuring.stdout.readline() != "ready\n":
+            raise SystemExit(f"bench_wire: {' '.join(server)}: no victim (status {serving.poll()})")
+        yield measuring, serving
+    finally:
+        watchdog.cancel()
+        measuring.kill()
+        serving.terminate()
+        serving.wait(timeout=10)
+
+
+def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str) -> Figures:
+    """One run of a server under a load; `cpus` are the victim's and the server's."""
+    with started(victim, server, load, cpus, prefix) as (measuring, serving):
+        before = cpu_seconds(serving.pid)
+        output, _ = measuring.communicate()
+        if measuring.returncode:
+            raise SystemExit(f"bench_wire: {' '.join(server)}: no result of {load} ({serving.poll()})")
+        cpu = cpu_seconds(serving.pid) - before
     seconds, median, _, moved = (float(word) for word in output.split())
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return Figures(median, moved / seconds / 1e6, cpu / load.count * 1e6)
+
+
+def measure_memory(victim: Path, server: list[str], cpus: tuple[int, int], frames: int) -> None:
+    """Print what a server's memory is at the start of a long stream, in the middle and at its end."""
+    print(f"memory over {frames} unanswered writes of 64 B:", end="", flush=True)
+    with started(victim, server, Load("stream", 64, frames), cpus) as (measuring, serving):
+        tenth = frames // 10 * 69
+        for part in range(11):
+            while measuring.poll() is None and read_so_far(serving.pid) < part * tenth:
+                time.sleep(0.01)
+            print(f" {resident(serving.pid)}", end="", flush=True)
+    print(" KiB")
+
+
+def read_so_far(process: int) -> int:
+    """Bytes that a running process has read."""
+    return int(Path(f"/proc/{process}/io").read_text().split()[1])
+
+
+def measure_gap(victim: Path, cpus: tuple[int, int], load: Load) -> None:
+    """Print how long another task of the server's process has to wait while a stream runs.
+
+    Wall time shows what other programs do to us as well; CPU time only what the server does.
+    """
+    logging.disable()
+    line, first, second = free_ports(3)
+    words = [str(line), str(second), load.mode, str(load.size), str(load.count)]
+    walls: list[float] = []
+    cpus_used: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            wall, cpu = time.perf_counter(), time.process_time()
+            await trio.sleep(0.001)
+            walls.append(time.perf_counter() - wall - 0.001)
+            cpus_used.append(time.process_time() - cpu)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            channels = {number: Listen("127.0.0.1", port) for number, port in enumerate((first, second))}
+            await nursery.start(serve, Connect("127.0.0.1", line), channels)
+            nursery.start_soon(tick)
+            with trio.fail_after(120):
+                await trio.to_thread.run_sync(measuring.communicate, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+
+    with subprocess.Popen(
+        ["taskset", "-c", str(cpus[0]), victim, *words], stdout=subprocess.PIPE
+    ) as measuring:
+        os.sched_setaffinity(0, {cpus[1]})
+        trio.run(main)
+    ours, wall = _describe(cpus_used), _describe(walls)
+    print(
+        f"a task that wants to run every millisecond during the stream of {load.size} B: the server takes "
+        f"{ours} ms of CPU time in between (median, 99 %, worst), and it is late by {wall} ms",
+        flush=True,
+    )
+
+
+def _describe(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return (
+        ", ".join(f"{1e3 * ordered[len(ordered) * share // 1000]:.1f}" for share in (500, 990))
+        + f", {1e3 * ordered[-1]:.1f}"
+    )
 
 
 def main() -> None:
@@ -125,6 +216,9 @@ def main() -> None:
     )
     parser.add_argument("--ours", default=f"{sys.executable} -m thinwire --protocol 3", help="our command")
     parser.add_argument("--low-latency", action="store_true", help="measure ours with --low-latency as well")
+    parser.add_argument(
+        "--memory", type=int, default=0, metavar="FRAMES", help="watch the memory over a stream"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="multiply all counts")
     parser.add_argument("--modes", default="write,select,echo,stream")
@@ -146,6 +240,13 @@ def main() -> None:
                 if load.mode in given.modes.split(","):
                     scaled = Load(load.mode, load.size, max(100, int(load.count * given.scale)))
                     compare(placement, placements[placement], victim, servers, scaled, given.rounds)
+        print()
+        if "stream" in given.modes:
+            for load in PLAN:
+                if load.is_stream:
+                    measure_gap(victim, placements["two"], load)
+        if given.memory:
+            measure_memory(victim, given.ours.split(), placements["two"], given.memory)
 
 
 def compare(

@@ -4,7 +4,8 @@
  *
  * It listens on LINE_PORT for the server, sends the sentinel (a server without a handshake shows it as text on
  * channel 0, or must be told to expect none with MODE prefixed by "v1-"), connects to CHANNEL_PORT as the client and
- * prints one line: seconds, median and 99th percentile of a round trip in microseconds, bytes moved.
+ * prints "ready", and in the end one line: seconds, median and 99th percentile of a round trip in microseconds, bytes
+ * moved.
  *
  *   write    '0' of SIZE bytes and its acknowledgement, COUNT times
  *   select   '!' and its answer
@@ -200,6 +201,8 @@ int main(int argc, char **argv)
     client = connect_channel(atoi(argv[2]));
     for (int i = 0; i < WARM_UP; i++)
         channel_is_ready();
+    puts("ready");
+    fflush(stdout);
 
     pthread_t other;
     long bytes = size * count, warm = WARM_UP * size, all = warm + bytes;
