@@ -353,7 +353,8 @@ class RemoteTarget:
                 await self._changed.wait()
         if self.stopped is not None or self._run.is_arriving:
             return
-        # Keys do no harm to a stub that stands; a question to a kernel that runs ends up on somebody's screen.
+        # Keys do no harm to a stub that stands; a question to a kernel that runs ends up on somebody's
+        # screen.
         has_keys = self._surroundings.keys != b"" and self.quirks.forgets_debugger
         if not self._is_known and not has_keys and await self._probe():
             return
