@@ -13,6 +13,7 @@ otherwise be taken by the next socket, and messages would go there. `flush_outpu
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
@@ -49,7 +50,8 @@ async def _run(main: Callable[[*Arguments], Awaitable[Result]], arguments: tuple
             requested.append(await anext(signals))
         scope.cancel()
 
-    if heard:
+    # Another thread than the first cannot hear signals: who runs us there ends us in his own way.
+    if heard and threading.current_thread() is threading.main_thread():
         trio.lowlevel.spawn_system_task(listen)
     with scope:
         return await main(*arguments)
