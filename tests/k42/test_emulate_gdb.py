@@ -7,10 +7,13 @@ import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import trio
 
-Command = Callable[..., AbstractAsyncContextManager]
+from gdbstub.packet import Decoder, Nak, Packet
+
+Command = Callable[..., AbstractAsyncContextManager[Any]]
 
 #: Stops with a checkstop: there is no memory so far up, and a bare program is entered with MSR[ME] off.
 LOST = ".globl _start; _start: li 3, -0x1000; before: lwz 4, 0(3); after: li 5, 7; b ."
@@ -150,5 +153,52 @@ def test_a_hardware_breakpoint_where_no_instruction_begins_is_never_hit(
             # A trap word would go to a wrong place there: that one is refused.
             said = await gdb(elf, place, *odd, "break *((char *)&second + 1)", "stepi")
             assert "third in section" in said and said.count("no instruction begins at 0x10005") == 1, said
+
+    trio.run(main)
+
+
+#: What no client should send: each is owed one reply all the same, and what comes after it an answer.
+NONSENSE = [
+    b"bs", b"bc", b"b", b"\x00", b"\xff" * 50, b"G00", b"p", b"pffffffffffffffffff", b"P40=", b"P1=0011",
+    b"m0,ffffffffffffffff", b"mffffffffffffffff,ffffffff", b"m-1,4", b"x0,ffffffff", b"X0,4:}}}", b"X0,0:}",
+    b"M0,ffffffff:", b"m1* ,4", b"vCont", b"vCont;", b"vCont;x", b"vCont;C", b"Sff;", b"Z9,0,0",
+    b"Z2,0,ffffffffffffffff", b"Z2,0,0", b"Z0,100,4;Xffffffff,22", b"Z0,100,4;X3,ffffff", b"z7,0,4",
+    b"Hcffffffffffffffffffffff", b"T99999999999999999999", b"qRcmd,zz", b"qRcmd,", b"qRcmd," + b"ff" * 300,
+    b"qRcmd,6361746368203078", b"qXfer:features:read:../../etc/passwd:0,100", b"qCRC:0,ffffffffffffffff",
+    b"qXfer:features:read:target.xml:ffffffffffffffff,10", b"qSearch:memory:0;ffffffffffffffff;x",
+    b"vFile:open:2f6574632f706173737764,0,0", b"vFile:pread:3,ffffffffffff,0", b"vFile:close:ffffffffff",
+    b"QTinit", b"QTDP:1:0:E:0:0-", b"qTStatus", b"QNonStop:1", b"jThreadsInfo", b"vAttach;", b"vKill;",
+]  # fmt: skip
+
+
+async def ask(stream: trio.abc.Stream, body: bytes) -> bytes:
+    """Send `body` as it is, with its checksum; return the reply, without what is to be printed before it, or
+    the `-` that asks for the packet once more.
+    """
+    await stream.send_all(b"$%b#%02x" % (body, sum(body) & 0xFF))
+    decoder = Decoder()
+    with trio.fail_after(30):
+        while data := await stream.receive_some():
+            for event in decoder.feed(bytes(data)):
+                if isinstance(event, Nak):
+                    return b"-"
+                if isinstance(event, Packet) and not (event.body[:1] == b"O" and event.body != b"OK"):
+                    return event.body
+    return b"(closed)"
+
+
+def test_nonsense_is_answered_and_changes_nothing(tmp_path: Path, command: Command) -> None:
+    elf = program(tmp_path, LOST)
+
+    async def main() -> None:
+        async with command("emulate", "--gdb", "127.0.0.1:0", "--halt", str(elf)) as emulate:
+            host, _, port = gdb_place(await emulate.expect("line ")).partition(":")
+            async with await trio.open_tcp_stream(host, int(port)) as stream:
+                state = await ask(stream, b"g")
+                for body in NONSENSE:
+                    reply = await ask(stream, body)
+                    assert reply != b"(closed)" and len(reply) < 1 << 18, body
+                    assert await ask(stream, b"QNonsense") == b"", body
+                assert await ask(stream, b"g") == state
 
     trio.run(main)
