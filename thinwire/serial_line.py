@@ -33,8 +33,8 @@ import fcntl
 import logging
 import struct
 import termios
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -236,6 +236,15 @@ class SerialLine(DescriptorLine):
             )
 
 
+@contextmanager
+def _termios_errors() -> Iterator[None]:
+    """The errors of termios, which are no OSErrors, as OSErrors."""
+    try:
+        yield
+    except termios.error as error:
+        raise OSError(*error.args) from error
+
+
 class TtyModem:
     """The signals of a local device. A pseudo terminal has none, which shows as ENOTTY or EINVAL."""
 
@@ -251,7 +260,8 @@ class TtyModem:
             self._port.dtr = on
 
     def set_speed(self, speed: int) -> None:
-        self._port.baudrate = speed
+        with _termios_errors():
+            self._port.baudrate = speed
 
     def cts(self) -> bool | None:
         try:
@@ -275,7 +285,8 @@ class TtyModem:
 
     async def drain(self) -> None:
         descriptor = self._port.fileno()
-        await trio.to_thread.run_sync(termios.tcdrain, descriptor, abandon_on_cancel=True)
+        with suppress(OSError), _termios_errors():  # an adapter that is pulled out ends the line elsewhere
+            await trio.to_thread.run_sync(termios.tcdrain, descriptor, abandon_on_cancel=True)
 
     def close(self) -> None:
         # Not behind pyserial's back: its destructor would close the number again, whoever has it by then.
@@ -349,8 +360,12 @@ def open_serial_device(path: str, manners: Manners) -> SerialLine:
         # timeout=0 alone would make reads return nothing at once (VMIN 0), which looks like the end of the
         # stream.
         port = serial.Serial(
-            path, manners.first_speed, timeout=0, inter_byte_timeout=0, exclusive=True, rtscts=False
+            None, manners.first_speed, timeout=0, inter_byte_timeout=0, exclusive=True, rtscts=False
         )
+        port.port = path
+        # pyserial raises DTR when it opens unless told, and leaves it alone if it were to serve flow control.
+        port.dtr, port.dsrdtr = manners.dtr is not False, manners.dtr is None
+        port.open()
     except serial.SerialException as error:
         if "exclusively lock" in str(error):
             raise LineError(f"{path} is in use by another program") from error

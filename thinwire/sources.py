@@ -119,7 +119,8 @@ class _Persistent:
         is_first = self._opened_at == float("-inf")
         is_hasty = trio.current_time() - self._opened_at < RETRY
         self._hasty = self._hasty + 1 if is_hasty else 0
-        await trio.sleep(min(RETRY, self._hasty * HESITATION))
+        if self._hasty:
+            await trio.sleep(min(RETRY, self._hasty * HESITATION))
         told = ""
         while True:
             try:
