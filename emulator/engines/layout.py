@@ -62,7 +62,7 @@ PARTED = _FIRST + 17
 PARTED_HANDLER = _FIRST + 18
 PARTED_SINGLE = _FIRST + 19
 
-#: Numbers by which handlers ask for a page to be put into the TLB; no helper's (llvm_source.helper_number).
+#: Numbers by which handlers ask for a page to be put into the TLB; no helper's (names.helper_number).
 FILL_LOAD = 1
 FILL_STORE = 2
 

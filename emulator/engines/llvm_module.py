@@ -12,6 +12,7 @@ from emulator.cpu.state import INDEX
 from emulator.engines import layout
 from emulator.engines.llvm_lanes import DECLARATIONS
 from emulator.engines.llvm_source import PAGE_MASK, SIGNATURE, Printer
+from emulator.engines.names import handler_name, variants
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form
 from emulator.isa.values import Helper
@@ -65,22 +66,6 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
         stops |= printer.stops
     parts += (Printer(helpers=helpers).stop_handler(name, helper) for name, helper in stops.items())
     return "\n".join(parts)
-
-
-def handler_name(entry: Form | Pair, is_near: bool = False) -> str:
-    """Return the symbol of a handler; `is_near`: of a branch within its own page."""
-    return f"h_{entry.name}{'_near' if is_near else ''}"
-
-
-def variants(entry: Form | Pair) -> tuple[bool, ...]:
-    """Return the values of `is_near` that `entry` has a handler for."""
-    form = entry.second if isinstance(entry, Pair) else entry
-    return (False, True) if is_direct_branch(form) else (False,)
-
-
-def is_direct_branch(form: Form) -> bool:
-    """Tell whether the record of `form` holds a branch target."""
-    return "aa" in form.instruction.fields
 
 
 def _common_handlers() -> list[str]:

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Literal
 
 from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR
 from emulator.engines import layout
 from emulator.engines.llvm_lanes import type_of
 from emulator.engines.llvm_values import ValuePrinter
+from emulator.engines.names import helper_name, helper_number, slow_name, stop_name
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Value
@@ -50,26 +50,6 @@ _FINDS = {
     "find_load": ("refill_load", 0, layout.FILL_LOAD),
     "find_store": ("refill_store", layout.TLB_STORE_OFFSET, layout.FILL_STORE),
 }
-
-
-def slow_name(form: Form) -> str:
-    """Return the symbol of the handler that does what `form`'s other handlers leave to it."""
-    return f"slow_{form.name}"
-
-
-def stop_name(helper: Helper) -> str:
-    """Return the symbol of the handler that stops by calling `helper`."""
-    return f"stop_{helper.__module__}_{helper.__qualname__}"
-
-
-def helper_name(helper: Helper) -> str:
-    """Return where a helper is found again: module:function."""
-    return f"{helper.__module__}:{helper.__qualname__}"
-
-
-def helper_number(name: str) -> int:
-    """Return the number by which handlers call a helper: a digest, the same in every module and process."""
-    return int.from_bytes(sha256(name.encode()).digest()[:7], "big")
 
 
 @dataclass(slots=True)

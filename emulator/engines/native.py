@@ -20,8 +20,7 @@ import llvmlite.binding as llvm
 
 import emulator
 from emulator.engines import object_cache
-from emulator.engines.llvm_module import handler_name, print_module, variants
-from emulator.engines.llvm_source import helper_number
+from emulator.engines.names import helper_number
 from emulator.engines.object_cache import Compiled
 from emulator.engines.pairs import Pair, pairs
 from emulator.isa.decode import ILLEGAL, Form, forms, instructions
@@ -32,11 +31,11 @@ _SOURCES = (
     "isa/*.py",
     "engines/layout.py",
     "engines/llvm_*.py",
+    "engines/names.py",
     "engines/pairs.py",
     "engines/native.py",
     "cpu/state.py",
 )
-COMMON = ("h_decode", "h_breakpoint", "h_stop", "h_near_end", "h_miss", "h_page_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +70,16 @@ def group_of(form: Form) -> Group:
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """A compiled group: addresses of its functions by symbol, and what its code calls by number.
+    """A compiled group, and what its code calls by number."""
 
-    `kept_alive` owns the code.
-    """
-
-    addresses: dict[str, int]
+    engine: Any
     helpers: dict[int, Helper]
-    enter: int
     kept_alive: Any
+
+    def address(self, symbol: str) -> int:
+        """Return where the function called `symbol` is; 0 if there is none."""
+        address: int = self.engine.get_function_address(symbol)
+        return address
 
 
 @cache
@@ -91,12 +91,6 @@ def handlers(group: Group) -> Handlers:
         compiled = _compile(group)
         object_cache.keep(group.name, key, compiled)
     return _link(group, compiled)
-
-
-def _symbols(group: Group) -> list[str]:
-    names = list(COMMON)
-    names += (handler_name(entry, is_near) for entry in group.entries() for is_near in variants(entry))
-    return names
 
 
 @cache
@@ -126,6 +120,9 @@ def _target_machine() -> Any:
 
 
 def _compile(group: Group) -> Compiled:
+    # Not needed where the cache has everything.
+    from emulator.engines.llvm_module import print_module
+
     machine = _target_machine()
     helpers: set[str] = set()
     module = llvm.parse_assembly(print_module(group.entries(), helpers))
@@ -148,9 +145,8 @@ def _link(group: Group, compiled: Compiled) -> Handlers:
     object_file = llvm.ObjectFileRef.from_data(compiled.object_code)
     engine.add_object_file(object_file)
     engine.finalize_object()
-    addresses = {name: engine.get_function_address(name) for name in _symbols(group)}
     helpers = {helper_number(name): _resolve(name) for name in compiled.helpers}
-    return Handlers(addresses, helpers, engine.get_function_address("enter"), (engine, object_file, empty))
+    return Handlers(engine, helpers, (object_file, empty))
 
 
 def _resolve(name: str) -> Helper:

@@ -95,27 +95,37 @@ class Pair:
         return f"{self.first.name}_then_{self.second.name}{used}"
 
 
-@cache
 def pairs() -> tuple[Pair, ...]:
-    """Return every pair that has a handler; of two forms, those with a link first, then the one without."""
-    by_name = {form.name: form for row in instructions() for form in forms(row, is64=True)}
-    chosen = {
-        (by_name[first], by_name[second]): None
-        for firsts, seconds in _TABLE
-        for first in firsts.split()
-        for second in seconds.split()
-    }
-    return tuple(
-        Pair(first, second, link) for first, second in chosen for link in (*_links(first, second), None)
-    )
+    """Return every pair that has a handler."""
+    return tuple(pair for name in _seconds() for pair in pairs_of(_forms()[name]))
+
+
+@cache
+def pairs_of(first: Form) -> tuple[Pair, ...]:
+    """Return the pairs that `first` begins; of two forms, those with a link first, then the one without."""
+    seconds = [_forms()[name] for name in _seconds().get(first.name, ())]
+    return tuple(Pair(first, second, link) for second in seconds for link in (*_links(first, second), None))
+
+
+@cache
+def _seconds() -> dict[str, dict[str, None]]:
+    """Return the table's seconds by their firsts."""
+    found: dict[str, dict[str, None]] = {}
+    for firsts, seconds in _TABLE:
+        for first in firsts.split():
+            found.setdefault(first, {}).update(dict.fromkeys(seconds.split()))
+    return found
+
+
+@cache
+def _forms() -> dict[str, Form]:
+    return {form.name: form for row in instructions() for form in forms(row, is64=True)}
 
 
 def _links(first: Form, second: Form) -> list[Link]:
-    puts = [op.args[0] for op in operations(first, has_host_units=True) if op.code == "put"]
-    links = []
+    puts, links = _puts(first), []
     # The last put first: of two into one place, it is the one that is read.
     for number, place in reversed(list(enumerate(puts))):
-        assert isinstance(place, (Slot, Word))
         for op in _early_reads(second):
             source = op.args[0]
             assert isinstance(source, Slot)
@@ -128,7 +138,15 @@ def _links(first: Form, second: Form) -> list[Link]:
     return links
 
 
-def _early_reads(form: Form) -> list[Op]:
+@cache
+def _puts(form: Form) -> tuple[Place, ...]:
+    """Return the places the effect puts something into, in order."""
+    places = [op.args[0] for op in operations(form, has_host_units=True) if op.code == "put"]
+    return tuple(place for place in places if isinstance(place, Slot | Word))
+
+
+@cache
+def _early_reads(form: Form) -> tuple[Op, ...]:
     """Return the reads of named registers before the effect writes one."""
     reads = []
     for op in operations(form, has_host_units=True):
@@ -136,4 +154,4 @@ def _early_reads(form: Form) -> list[Op]:
             break
         if op.code in ("get", "get_bit") and isinstance(op.args[0], Slot):
             reads.append(op)
-    return reads
+    return tuple(reads)

@@ -28,8 +28,8 @@ from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.llvm_module import handler_name, is_direct_branch
-from emulator.engines.pairs import Link, pairs
+from emulator.engines.names import handler_name, is_direct_branch
+from emulator.engines.pairs import Link, pairs_of
 from emulator.engines.run import run
 from emulator.isa import storage
 from emulator.isa.decode import Form, pack
@@ -105,11 +105,11 @@ class ThreadedEngine:
         self._processor = processor
         self._words = processor.state.words
         common = native.handlers(native.Group("branch", True))
-        self._decode_handler = common.addresses["h_decode"]
-        self._breakpoint_handler = common.addresses["h_breakpoint"]
-        self._stop_handler = common.addresses["h_stop"]
-        self._page_end_handler = common.addresses["h_page_end"]
-        self._enter = _ENTER(common.enter)
+        self._decode_handler = common.address("h_decode")
+        self._breakpoint_handler = common.address("h_breakpoint")
+        self._stop_handler = common.address("h_stop")
+        self._page_end_handler = common.address("h_page_end")
+        self._enter = _ENTER(common.address("enter"))
         self._handlers: dict[Form, FormHandlers] = {}
         self._helpers: dict[int, Helper] = {
             layout.FILL_LOAD: lambda _, address: self._offer(address, Access.LOAD),
@@ -415,11 +415,11 @@ class ThreadedEngine:
         if group not in self._groups:
             self._groups.add(group)
             self._helpers.update(handlers.helpers)
-        near = handlers.addresses[handler_name(form, is_near=True)] if is_direct_branch(form) else 0
+        near = handlers.address(handler_name(form, is_near=True)) if is_direct_branch(form) else 0
         name = form.instruction.name
         ends_line = name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100)
-        handler = handlers.addresses[handler_name(form)]
-        found = self._handlers[form] = (handler, near, ends_line, _followers().get(form))
+        handler = handlers.address(handler_name(form))
+        found = self._handlers[form] = (handler, near, ends_line, _followers(form))
         return found
 
     # Callbacks.  None of them lets an exception into native code.
@@ -509,13 +509,18 @@ class ThreadedEngine:
 
 
 @cache
-def _followers() -> dict[Form, Followers]:
-    """Return the handlers of pairs, by their first and their second form."""
-    addresses = native.handlers(native.PAIRS).addresses
-    found: dict[Form, Followers] = {}
-    for pair in pairs():
-        far, near = (addresses.get(handler_name(pair, is_near), 0) for is_near in (False, True))
-        found.setdefault(pair.first, {}).setdefault(pair.second, []).append(Fusion(pair.link, far, near))
+def _followers(first: Form) -> Followers | None:
+    """Return the handlers of the pairs that `first` begins, by their second form."""
+    pairs = pairs_of(first)
+    if not pairs:
+        return None
+    handlers = native.handlers(native.PAIRS)
+    found: Followers = {}
+    for pair in pairs:
+        far, near = handlers.address(handler_name(pair)), 0
+        if is_direct_branch(pair.second):
+            near = handlers.address(handler_name(pair, is_near=True))
+        found.setdefault(pair.second, []).append(Fusion(pair.link, far, near))
     return found
 
 

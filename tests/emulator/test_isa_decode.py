@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.engines.llvm_module import handler_name, print_module
+from emulator.engines.llvm_module import print_module
+from emulator.engines.names import handler_name
 from emulator.engines.python_source import print_form
 from emulator.isa import decode as table
 from emulator.isa.bits import mask32, mask64, rotate_left, sign_extend
