@@ -40,6 +40,9 @@ from gdbstub.target import StopReason
 # A damaged packet is asked for again, or sent again, so many times; a line worse than that is no line.
 MAX_DAMAGED = 5
 
+# Packets whose echo may still come.
+MAX_UNREAD = 8
+
 
 class State(enum.Enum):
     """Where the dialogue stands."""
@@ -92,6 +95,7 @@ class Dialogue:
         self._quirks = quirks
         self._decoder = _decoder(quirks)
         self._has_heard_text = False
+        self._unread: deque[bytes] = deque(maxlen=MAX_UNREAD)  # packets that the stub may not have got
         self._outgoing: list[bytes] = []
         self._frame = b""
         self._given_up = b""
@@ -132,6 +136,7 @@ class Dialogue:
         is_unsure = self.state is State.ACKED and self.quirks.shares_the_line
         if (self.state is State.SENT or is_unsure) and self._resends < self.quirks.resends:
             self._resends += 1
+            self._unread.append(self._frame)
             self.state = State.SENT
             self._outgoing.append(self._frame)
             return True
@@ -143,6 +148,8 @@ class Dialogue:
         # Where packets get lost, or a terminal takes them, none waits on the way to be found later.
         if self.state is State.SENT and not self.quirks.resends:
             self._given_up = self._frame
+        elif self.state is not State.QUIET:
+            self._unread.append(self._frame)
         self.state = State.QUIET
 
     def receive(self, data: bytes) -> None:
@@ -150,7 +157,7 @@ class Dialogue:
         for event in self._decoder.feed(data):
             match event:
                 case Packet(body) if self._is_echo(body):
-                    self.events.append(Output(self._frame))
+                    self.events.append(Output(packet.frame(body)))
                 case Packet(body):
                     self._damaged = 0
                     self._on_packet(body)
@@ -186,11 +193,11 @@ class Dialogue:
         return self.quirks.shares_the_line and (self._has_heard_text or not self.quirks.announces_with_nak)
 
     def _is_echo(self, body: bytes) -> bool:
-        """True for our own packet on its way back.
+        """True for our own packet on its way back, even late: a terminal echoes when somebody reads from it.
 
         Also after a `+`, which may have been a console's: no stub answers with what it was asked.
         """
-        return self.quirks.shares_the_line and packet.frame(body) == self._frame
+        return self.quirks.shares_the_line and packet.frame(body) in (self._frame, *self._unread)
 
     def _adopt(self) -> None:
         """Wait again for the answer to a packet that had been given up."""

@@ -43,6 +43,9 @@ log = logging.getLogger("gdbstub")
 
 T = TypeVar("T")
 
+# Seconds from a stub's text to its listening.
+ENTRY_TIME = 0.1
+
 # Places in memory that one condition may look at.
 MAX_FETCHES = 64
 
@@ -118,6 +121,9 @@ class RunControl:
         while True:
             reason = await self._await_news()
             if reason is None:
+                if self._link.quirks.tells_stop_by_text:
+                    # The text comes first; what we ask before the stub listens is typed on a terminal.
+                    await trio.sleep(ENTRY_TIME)
                 reason = await self.ask_stop()
             self._thread = reason.thread
             if reason.is_final:

@@ -184,6 +184,21 @@ def test_an_echo_of_our_packet_is_text() -> None:
     assert events(d) == [Output(b"+"), Reply(b"0011")]
 
 
+def test_an_echo_may_come_when_the_packet_is_long_answered() -> None:
+    # The terminal took the first one for its user's, and echoes when the kernel runs.
+    d = dialogue(KGDB)
+    d.ask(b"?")
+    sent = d.take_outgoing()
+    assert d.time_out()
+    d.take_outgoing()
+    d.receive(b"+" + S05)
+    d.ask(b"c", wants_reply=False)
+    d.take_outgoing()
+    d.receive(b"+" + sent)
+    assert d.take_outgoing() == b""
+    assert events(d) == [Reply(b"S05"), Reply(None), Output(sent)]
+
+
 def test_what_looks_like_a_packet_in_a_consoles_text_is_not_answered() -> None:
     d = dialogue(KGDB)
     d.receive(b"costs $5#00 - or + $ ")
