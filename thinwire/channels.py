@@ -226,6 +226,8 @@ class DescriptorClient:
         if self._sink < 0:
             self._port.taken(outgoing.size)
             return
+        if self._is_blocked:
+            self._port.lookout.hurry = True
         while outgoing.size and not self._is_blocked:
             count = descriptors.write_now(self._sink, outgoing.front())
             if count > 0:
@@ -290,6 +292,7 @@ class DescriptorClient:
             self._leave()
         else:
             self._blocked.set()
+            self._port.lookout.hurry = True
 
     def _leave(self) -> None:
         """Nothing more either way: make room for the next at once; `run` cleans up."""

@@ -106,7 +106,7 @@ class DescriptorLine:
         self._idle = trio.Event()
         self.spin = 0.0
         self._room = descriptors.CHUNK  # for the next read
-        self._is_hot = False  # something was sent since the last wait, so more may come soon
+        self._is_hot = False  # the victim has just spoken
 
     def join(self, lookout: Lookout) -> None:
         """See Line."""
@@ -115,12 +115,26 @@ class DescriptorLine:
 
     def take(self) -> bytes | None:
         """See Line."""
-        if self._lookout.look() or (self._is_hot and self._look_longer()):
-            data = descriptors.read_now(self._source, self._room)
-            if data is not None:
-                self._room = FLOOD if len(data) == self._room else descriptors.CHUNK
-            return data
-        return None
+        if not (self._look_longer() if self._is_hot else self._lookout.look()):
+            return None
+        data = descriptors.read_now(self._source, self._room)
+        if data is not None:
+            self._is_hot = True
+            self._room = FLOOD if len(data) == self._room else descriptors.CHUNK
+        return data
+
+    def _look_longer(self) -> bool:
+        """Whether the victim goes on at once: look for `spin` seconds, then wait a little in the kernel."""
+        self._is_hot = False
+        if self._lookout.hurry:
+            self._lookout.hurry = False
+            return self._lookout.look()
+        if self.spin:
+            end = time.perf_counter() + self.spin
+            while time.perf_counter() < end:
+                if self._lookout.look():
+                    return True
+        return self._lookout.linger()
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
@@ -137,23 +151,9 @@ class DescriptorLine:
             if scope.cancelled_caught:
                 return None
 
-    def _look_longer(self) -> bool:
-        """Whether the victim goes on at once; awake for as long as `spin`, then asleep."""
-        self._is_hot = False
-        if self._lookout.hurry:
-            self._lookout.hurry = False
-            return False
-        if self.spin:
-            end = time.perf_counter() + self.spin
-            while time.perf_counter() < end:
-                if self._lookout.look():
-                    return True
-        return self._lookout.linger()
-
     def push(self, data: bytes) -> None:
         """See Line."""
         if not self.unsent.size:
-            self._is_hot = True
             try:
                 count = os.write(self._sink, data)
             except BlockingIOError:

@@ -17,9 +17,9 @@ import trio
 _CLIENT = select.EPOLLIN | select.EPOLLRDHUP
 _GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
-LINGER = 200e-6
-"""Seconds for which the line is waited for in the kernel after an answer: two or three times what a victim on
-another CPU takes to go on. Nothing else in this process runs meanwhile.
+LINGER = 0.001
+"""Seconds for which the line is waited for in the kernel when it has just spoken: the shortest time that epoll
+knows; a victim on another CPU takes a tenth of it to go on. Nothing else in the process runs meanwhile.
 """
 
 
@@ -33,7 +33,7 @@ class Lookout:
         self._line = -1
         self._only_line = [(-1, select.EPOLLIN)]
         self.hurry = False
-        """A task of this process has something to do: do not linger. Cleared by whoever waits in trio."""
+        """A task of this process has something to do, or waits for a client: do not linger this time."""
 
     def watch(self, descriptor: int, bring: Callable[[], bool]) -> None:
         """Call `bring` whenever a client's descriptor is readable, or its other side gone.
@@ -84,11 +84,12 @@ class Lookout:
         return has_line
 
     def linger(self) -> bool:
-        """Wait for the line in the kernel, for a moment; whether there is something."""
+        """As `look`, but wait for the line in the kernel, for a moment."""
         for _ in range(3):  # what wakes us may be a client, and the line be next
-            if not select.select((self._all.fileno(),), (), (), LINGER)[0]:
+            ready = self._all.poll(LINGER)
+            if not ready:
                 return False
-            if self.look():
+            if ready == self._only_line or self._bring_in(ready):
                 return True
         return False
 
