@@ -8,6 +8,8 @@ code depends on: the sources that generate it, LLVM's version, and the processor
 from __future__ import annotations
 
 import hashlib
+import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +27,8 @@ from emulator.engines.object_cache import Compiled
 from emulator.engines.pairs import Pair, pairs
 from emulator.isa.decode import ILLEGAL, Form, forms, instructions
 from emulator.isa.values import Helper
+
+log = logging.getLogger("emulator")
 
 #: What the code generator is made of.
 _SOURCES = (
@@ -123,6 +127,7 @@ def _compile(group: Group) -> Compiled:
     # Not needed where the cache has everything.
     from emulator.engines.llvm_module import print_module
 
+    _announce()
     machine = _target_machine()
     helpers: set[str] = set()
     module = llvm.parse_assembly(print_module(group.entries(), helpers))
@@ -130,6 +135,16 @@ def _compile(group: Group) -> Compiled:
     if group.section == "vector":
         _simplify(module, machine)
     return Compiled(machine.emit_object(module), tuple(sorted(helpers)))
+
+
+@cache
+def _announce() -> None:
+    """Tell somebody who sits there why nothing happens for a while, once."""
+    if sys.stderr.isatty():
+        log.warning(
+            "compiling the processor for this host, a few seconds in all; the result is kept in %s",
+            object_cache.cache_folder(),
+        )
 
 
 def _simplify(module: Any, machine: Any) -> None:

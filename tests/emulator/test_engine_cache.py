@@ -72,6 +72,15 @@ def test_a_corrupt_file_is_compiled_again(folder):
     assert json.loads(good.split(b"\n", 1)[0])["helpers"] is not None
 
 
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_who_waits_for_the_compiler_is_told_why_once(folder, monkeypatch, caplog, is_terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal)
+    native._announce.cache_clear()
+    for section in ("system", "branch"):
+        native.handlers.__wrapped__(native.Group(section, False))
+    assert [str(folder) in record.getMessage() for record in caplog.records] == [True] * is_terminal
+
+
 def test_engines_are_chosen_by_name():
     assert engine_named("reference") is ReferenceEngine
     assert engine_named("threaded") is ThreadedEngine
