@@ -101,7 +101,10 @@ class _Seat:
 
 
 def _peer(stream: trio.SocketStream) -> str:
-    address = stream.socket.getpeername()
+    try:
+        address = stream.socket.getpeername()
+    except OSError:
+        return "a client that has gone"
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "local client"
 
 

@@ -1,5 +1,7 @@
 """The server spoken to byte by byte: what real gdbs do not send, and what nobody should."""
 
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 
 import program
@@ -12,7 +14,7 @@ from machine_target import MachineTarget
 
 from gdbstub.commands import TABLE
 from gdbstub.packet import Ack, Decoder, Nak, Packet, frame
-from gdbstub.server import serve
+from gdbstub.server import serve, serve_listeners
 from gdbstub.target import StopKind, StopReason
 
 Stream = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
@@ -230,3 +232,22 @@ def test_a_restart_that_does_not_happen_has_no_reply() -> None:
 
     converse(MachineTarget(program.load()), use)
     assert heard == [b"QC1"]
+
+
+def test_a_client_that_resets_before_it_is_accepted_ends_nothing() -> None:
+    async def main() -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        address = listeners[0].socket.getsockname()[:2]
+        for _ in range(3):
+            with socket.create_connection(address) as hasty:
+                # Closing with a linger of no time resets.
+                hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve_listeners, listeners, MachineTarget(program.load()))
+                async with await trio.open_tcp_stream(*address) as stream:
+                    await stream.send_all(frame(b"qC"))
+                    assert await stream.receive_some() == b"+" + frame(b"QC1")
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
