@@ -14,9 +14,9 @@ from k42.machines import Description, find_machine, reset_by
 from k42.running import run_async
 from thinwire import arguments as mux_options
 from thinwire.control import default_path, open_control
-from thinwire.endpoints import ChannelSpec, Endpoint, assign_channels, parse_endpoint
+from thinwire.endpoints import Stdio, assign_channels, parse_endpoint
 from thinwire.journal import Journal
-from thinwire.server import Opener, Options, Server, serve
+from thinwire.server import Opener, Server, serve
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,25 +58,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
     openers: Mapping[str, Opener] = {"gdb": partial(open_bridge_channel, mode=machine.step_mode)}
     channels = assign_channels(specs, openers, bind=arguments.bind)
     control = arguments.control or default_path("mux")
+    line = parse_endpoint(machine.line)
+    options = mux_options.choose(arguments)
+
+    async def multiplex(*, task_status: trio.TaskStatus[Server]) -> None:
+        await serve(line, channels, options, openers=openers, task_status=task_status)
+        nursery.cancel_scope.cancel()  # a line that ends only once: stdio
+
     async with trio.open_nursery() as nursery:
-        server = await start_server(
-            nursery, parse_endpoint(machine.line), channels, mux_options.choose(arguments), openers
-        )
+        server: Server = await nursery.start(multiplex)
         await open_control(server, control, nursery, reset_by(machine.reset_command))
-        messages = Journal(1)
+        messages = Journal(2 if isinstance(line, Stdio) else 1)  # not onto the wire
         for number, port in sorted(server.ports.items()):
             messages.write(f"channel {number:<2}  {', '.join(port.places)}\n")
         messages.write(f"control     {control}\nline        {server.place}\n")
-
-
-async def start_server(
-    nursery: trio.Nursery,
-    line: Endpoint,
-    channels: Mapping[int, ChannelSpec],
-    options: Options,
-    openers: Mapping[str, Opener],
-) -> Server:
-    """Start a multiplexer in `nursery` and return it once its channels can be reached."""
-    start = partial(serve, line, channels, options, openers=openers)
-    server: Server = await nursery.start(start)
-    return server

@@ -64,7 +64,7 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(program: str, words: Sequence[str]) -> int:
     """The whole program; returns its exit status."""
     given = _parser(program).parse_args(words)
-    messages = Journal(1)
+    messages = Journal(2 if given.victim == "stdio" else 1)  # not onto the wire
     _start_logging(program, given, messages)
     protocol = next((p for name, p in reversed(PROTOCOLS.items()) if name in program), Protocol.V3)
     try:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from thinwire.cli import _modern, run
-from thinwire.frames import Read, Write, encode
+from thinwire.frames import Read, Select, Write, encode
 from thinwire.handshake import SENTINEL
 from thinwire.mux import Protocol, Transfer
 from thinwire.transfers import describe
@@ -223,3 +224,19 @@ def test_the_verbose_listing_is_the_originals() -> None:
     long = describe(Transfer(0, False, bytes(range(0x41, 0x41 + 20))))
     assert long[0] == "00 < 0020 ABCDEFGHIJKLMNOP  |  41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f 50"
     assert long[1] == "          QRST              |  51 52 53 54"
+
+
+@pytest.mark.parametrize("command", [["thinwire3"], ["k42", "mux"]])
+def test_standard_input_and_output_are_a_line(command: list[str], tmp_path: Path) -> None:
+    """For a simulator that starts us: nothing but the wire is on standard output, and its end is ours."""
+    log = tmp_path / "log"
+    done = subprocess.run(
+        [str(BIN / command[0]), *command[1:], "--control", f"{tmp_path}/c", "stdio", f"log:{log}"],
+        input=SENTINEL + encode(Write(0, b"hello", True)) + encode(Select(8)),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == b"A  % " + b"!  $(\0\0\0\0"
+    assert b"stdio" in done.stderr
+    assert log.read_bytes() == b"hello"
