@@ -19,7 +19,7 @@ from gdbstub import answers, commands, replies
 from gdbstub.answers import Attachment
 from gdbstub.packet import Interrupt
 from gdbstub.session import Request, Session, State
-from gdbstub.target import SIGINT, Action, ActionKind, StopReason, Target, TargetError
+from gdbstub.target import SIGINT, Action, ActionKind, StopKind, StopReason, Target, TargetError
 from gdbstub.transcript import FROM_STUB, TO_STUB, Transcript
 
 RECEIVE_SIZE = 65536
@@ -171,7 +171,10 @@ class _Observer:
             expedited = {
                 description.numbers[name]: block[description.span(name)] for name in description.expedite
             }
-            return replace(reason, registers={**expedited, **reason.registers})
+            # A breakpoint is its holder's: gdb resumes silently where it is told of one that it has not set.
+            return replace(
+                reason, kind=StopKind.SIGNAL, addr=None, registers={**expedited, **reason.registers}
+            )
 
     async def _wait(self) -> None:
         """Answer with the next stop, or with SIGINT when the observer tires of waiting."""

@@ -106,6 +106,7 @@ def test_gdb_killed_a_few_times(serve: Serve) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("serve", [bridged, served])
 def test_gdb_killed_a_hundred_times_each(serve: Serve) -> None:
     survive(serve, 100)
