@@ -39,7 +39,6 @@ SHORTEST_WITH_REPEATS = 4096
 _ZEROS = b"0" * 98
 _REPEATED_ZERO = b"0*~"
 
-_SPECIALS = (b"#", b"$", b"}", b"*")
 _SPECIAL = re.compile(rb"[#$}*]")
 _START = re.compile(rb"[$%+\-\x03]")
 
@@ -98,8 +97,7 @@ def frame(body: bytes) -> bytes:
 
     `*` is escaped as well: unescaped in a reply it would be taken for a repeat.
     """
-    # Four looks for one byte each are a tenth of one look for any of them, and most replies are digits.
-    if any(byte in body for byte in _SPECIALS):
+    if _has_special(body):
         body = _SPECIAL.sub(lambda found: b"}" + bytes((found[0][0] ^ 0x20,)), body)
     return b"$%b#%02x" % (body, checksum(body))
 
@@ -111,10 +109,15 @@ def frame_reply(body: bytes) -> bytes:
     they are sent as repeats.  Short replies are sent as they are: there it gains nothing, and a client that
     somebody has made in an afternoon does not know repeats.
     """
-    if len(body) < SHORTEST_WITH_REPEATS or _ZEROS not in body or any(byte in body for byte in _SPECIALS):
+    if len(body) < SHORTEST_WITH_REPEATS or _ZEROS not in body or _has_special(body):
         return frame(body)
     body = body.replace(_ZEROS, _REPEATED_ZERO)
     return b"$%b#%02x" % (body, checksum(body))
+
+
+def _has_special(body: bytes) -> bool:
+    # Four looks for one byte each are a tenth of one look for any of them, and most replies are digits.
+    return b"#" in body or b"$" in body or b"}" in body or b"*" in body
 
 
 def checksum(body: bytes) -> int:
