@@ -401,7 +401,8 @@ class MachineRunner:
         self._steps = None if steps is None and within is None else _Steps(steps, within)
         self._follow_clock()
         self._end_slice(self._run_inline())
-        self._announce()
+        if self.parked is None:
+            self._announce()
 
     async def step(self, count: int = 1, within: range | None = None) -> Exit:
         """Step a parked machine (see `resume`) and wait until it is parked again."""
