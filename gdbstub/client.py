@@ -297,6 +297,7 @@ class RemoteTarget:
     def _start(self, work: Callable[[], Awaitable[StopReason]], before: StopReason | None) -> None:
         self._has_job = True
         self._run.runs_freely = work == self._run.await_stop
+        self._may_break_in_at = -math.inf
         self._stopped = None
         self._threads.forget()
         self._nursery.start_soon(self._job, work, before)
@@ -414,7 +415,6 @@ class RemoteTarget:
         self._forget_news()
         self._is_known = True
         self._run.wants_stop = False
-        self._may_break_in_at = -math.inf
         self._start(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step, before)
 
     def _forget_news(self) -> None:

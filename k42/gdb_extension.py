@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import gdb
 
@@ -36,6 +38,20 @@ def monitor(command: str) -> str:
 def is_connected() -> bool:
     """True when gdb speaks to a remote target."""
     return gdb.selected_inferior().connection is not None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Have gdb not show where it stops, which it does past `to_string`."""
+    try:
+        gdb.execute("set suppress-cli-notifications on")
+    except gdb.error:  # older than gdb 12
+        yield
+        return
+    try:
+        yield
+    finally:
+        gdb.execute("set suppress-cli-notifications off")
 
 
 class SingleStepMode(gdb.Parameter):
@@ -136,10 +152,11 @@ class Trace(gdb.Command):
 
     @staticmethod
     def record(steps: int, write) -> None:  # type: ignore[no-untyped-def]  # gdb.write has no type
-        for number in range(steps):
-            where = execute("x/i $pc").removeprefix("=> ").strip()
-            write(f"{number:8} {where}\n")
-            execute("stepi")
+        with quiet():
+            for number in range(steps):
+                where = execute("x/i $pc").removeprefix("=> ").strip()
+                write(f"{number:8} {where}\n")
+                execute("stepi")
 
 
 class Vectors(gdb.Command):
@@ -158,6 +175,8 @@ class Vectors(gdb.Command):
         super().__init__("k42 vectors", gdb.COMMAND_DATA)
 
     def invoke(self, _argument: str, _from_tty: bool) -> None:
+        if not is_connected():
+            raise gdb.GdbError("not connected: `target remote HOST:PORT` first")
         for offset, name in self.NAMES:
             try:
                 listing = gdb.execute(f"x/i {self.VIRTUAL_TO_REAL + offset:#x}", to_string=True)

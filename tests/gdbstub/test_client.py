@@ -550,6 +550,9 @@ def test_a_break_in_is_typed_once_for_a_run_however_often_somebody_presses_contr
             assert typed == run
             stub.press_key()
             await target.wait_stop()
+        await target.detach()
+        await target.interrupt()
+        assert typed == 3
 
     with_stub(stub, use, Surroundings(break_in=break_in))
 
