@@ -132,10 +132,9 @@ class ThreadedEngine:
         self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
         self._far_tlb = array("Q", [0]) * (layout.CONTEXTS * layout.FAR_TLB_SIZE // 8)
         self._far_generation = 0
-        # Registers of devices by effective address and size, in the present context.
-        self._device_loads: dict[tuple[int, int], DeviceRegister] = {}
-        self._device_stores: dict[tuple[int, int], DeviceRegister] = {}
-        self._device_context = 0
+        # Registers of devices by effective address, size and (the TLB of the) context.
+        self._device_loads: dict[tuple[int, int, int], DeviceRegister] = {}
+        self._device_stores: dict[tuple[int, int, int], DeviceRegister] = {}
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         processor.invalidate_code = self.invalidate
@@ -276,9 +275,6 @@ class ThreadedEngine:
             self._forget_jumps()
         self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
         context = self._data_context()
-        if context != self._device_context:
-            self._device_context = context
-            self._forget_devices()
         self._words[layout.FAR_TLB] = self._words[layout.FAR_TLBS] + layout.FAR_TLB_SIZE * context
         return context
 
@@ -426,7 +422,7 @@ class ThreadedEngine:
 
     def _load(self, address: int, size: int) -> int:
         try:
-            if (found := self._device_loads.get((address, size))) is not None:
+            if (found := self._device_loads.get((address, size, self._words[layout.FAR_TLB]))) is not None:
                 return found.device.load(found.offset, size)
             value = storage.load(self._processor, address, size)
             self._fill(address, Access.LOAD, size)
@@ -436,7 +432,7 @@ class ThreadedEngine:
 
     def _store(self, address: int, size: int, value: int) -> None:
         try:
-            if (found := self._device_stores.get((address, size))) is not None:
+            if (found := self._device_stores.get((address, size, self._words[layout.FAR_TLB]))) is not None:
                 found.device.store(found.offset, size, value & (1 << 8 * size) - 1)
                 return
             storage.store(self._processor, address, size, value)
@@ -501,7 +497,8 @@ class ThreadedEngine:
         for region in processor.memory.regions:
             if region.start <= real and real + size <= region.start + region.length:
                 found = self._device_loads if access is Access.LOAD else self._device_stores
-                found[address, size] = DeviceRegister(region.device, real - region.start)
+                register = DeviceRegister(region.device, real - region.start)
+                found[address, size, self._words[layout.FAR_TLB]] = register
 
     def _forget_devices(self) -> None:
         self._device_loads.clear()

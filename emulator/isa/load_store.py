@@ -533,10 +533,10 @@ def _conditional(t: Builder, rs: Gpr, ea: Value, size: int) -> None:
     t.instead_if((ea & size - 1).differs(0), _store_conditional_and_record, ea, size, value)
     place = t.find(ea, size, is_store=True)
     is_ours = t.get("reserve_held").differs(0) & t.get("reserve_addr").equals(t.real(place) & -LINE)
-    t.instead_if(place.equals(0) | ~is_ours, _store_conditional_and_record, ea, size, value)
-    t.poke(place, size, value)
+    t.instead_if(place.equals(0), _store_conditional_and_record, ea, size, value)
+    t.poke(place, size, t.select(is_ours, value, t.peek(place, size)))
     t.put("reserve_held", 0)
-    t.put("cr", t.get("so") | 2)
+    t.put("cr", is_ours.as_word() << 1 | t.get("so"))
 
 
 @insn("011111 rt:5 ra0:5 rb:5 0000010100 -")

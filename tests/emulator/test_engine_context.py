@@ -6,7 +6,7 @@ import struct
 import pytest
 from oracle import encode
 
-from emulator.boot import load_raw
+from emulator.boot import SERIAL_PORT, load_raw
 from emulator.config import MachineConfig
 from emulator.cpu.exits import ExitKind
 from emulator.cpu.state import INDEX, MSR_DR, MSR_EE, MSR_HV, MSR_IR, MSR_ME, MSR_PR, MSR_RI, MSR_SF
@@ -18,6 +18,7 @@ KERNEL_MSR = MSR_SF | MSR_HV | MSR_ME | MSR_RI
 USER_MSR = MSR_SF | MSR_HV | MSR_ME | MSR_EE | MSR_PR | MSR_IR | MSR_DR
 SRR0, SRR1, DEC = 26, 27, 22
 VSID = 0x1234
+DEVICE, DEVICE_VSID, MEMORY_THERE = SERIAL_PORT & -0x1000, 0x2000, 0x6000
 SELF_IS = INDEX["engine"]
 
 
@@ -38,8 +39,12 @@ def kernel():
         encode("mtmsrd", rs=9, wide=1),
         encode("mfmsr", rt=4),
         encode("std", rs=4, ra0=0, ds=DATA >> 2),
-        # Data translation on and off again.
+        # The UART's scratch register in real mode; with data translation on there is memory.
+        encode("stb", rs=20, ra0=26, d=7),
+        encode("lbz", rt=27, ra0=26, d=7),
         encode("mtmsrd", rs=12),
+        encode("lbz", rt=28, ra0=26, d=7),
+        encode("stb", rs=21, ra0=26, d=7),
         encode("ld", rt=5, ra0=0, ds=DATA >> 2),
         encode("mtmsrd", rs=9),
         encode("mfspr", rt=6, spr=spr(1)),
@@ -84,7 +89,19 @@ def make_machine(path, engine, decrement):
         group = TABLE + ((VSID ^ page) & 0x7FF) * 128
         # One page to a group: valid, read and write for everybody.
         machine.memory.write(group, struct.pack(">QQ", VSID << 12 | 1, page << 12 | 0x192))
-    values = {9: KERNEL_MSR, 10: MSR_EE | MSR_RI, 11: USER_MSR, 12: KERNEL_MSR | MSR_DR, 13: USER, 15: KERNEL}
+    group = TABLE + ((DEVICE_VSID ^ DEVICE >> 12 & 0xFFFF) & 0x7FF) * 128
+    entry = struct.pack(">QQ", DEVICE_VSID << 12 | (DEVICE >> 23 & 31) << 7 | 1, MEMORY_THERE | 0x192)
+    machine.memory.write(group, entry)
+    machine.mmu.slbmte(DEVICE_VSID << 12, DEVICE & -1 << 28 | 1 << 27 | 1)
+    values = {
+        9: KERNEL_MSR,
+        10: MSR_EE | MSR_RI,
+        11: USER_MSR,
+        12: KERNEL_MSR | MSR_DR,
+        13: USER,
+        15: KERNEL,
+        26: SERIAL_PORT,
+    }
     for register, value in (values | {16: decrement}).items():
         state.put("gpr", value, register)
     state.put("sdr1", TABLE)
@@ -116,7 +133,8 @@ def test_the_engines_agree_on_changes_of_context(tmp_path, seed):
             if at < SELF_IS and states[0][at] != states[1][at]
         }
         assert states[0] == states[1], differing
-        assert machines[0].memory.read(DATA, 64) == machines[1].memory.read(DATA, 64)
+        assert machines[0].memory.read(DATA, 0x2000) == machines[1].memory.read(DATA, 0x2000)
+    assert machines[1].memory.read(MEMORY_THERE + SERIAL_PORT % 0x1000 + 7, 1) != b"\0"
     # Every way has been gone.
     counts = [machines[1].state.get("gpr", register) for register in (20, 21, 22, 23)]
     assert min(counts) > 3, (counts, hex(machines[1].state.pc), hex(machines[1].state.msr))
