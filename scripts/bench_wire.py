@@ -20,12 +20,12 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import select
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -105,36 +105,46 @@ def resident(process: int) -> int:
 def started(
     victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str = ""
 ) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[bytes]]]:
-    """A victim and a server that have met and are about to begin; ends the server."""
-    line, first, second = free_ports(3)
-    words = [str(line), str(second), prefix + load.mode, str(load.size), str(load.count)]
-    measuring = subprocess.Popen(
-        ["taskset", "-c", str(cpus[0]), victim, *words], stdout=subprocess.PIPE, text=True
-    )
-    serving = subprocess.Popen(
-        ["taskset", "-c", str(cpus[1]), *server, f"127.0.0.1:{line}", str(first), str(second)],
-        stdout=subprocess.DEVNULL,
-        stdin=subprocess.DEVNULL,
-    )
-    watchdog = threading.Timer(120, measuring.kill)
-    watchdog.start()
-    try:
-        assert measuring.stdout is not None
-        if measuring.stdout.readline() != "ready\n":
-            raise SystemExit(f"bench_wire: {' '.join(server)}: no victim (status {serving.poll()})")
-        yield measuring, serving
-    finally:
-        watchdog.cancel()
-        measuring.kill()
-        serving.terminate()
-        serving.wait(timeout=10)
+    """A victim and a server that have met and are about to begin; ends them."""
+    for _ in range(5):
+        line, first, second = free_ports(3)  # somebody else may be quicker to take them
+        words = [str(line), str(second), prefix + load.mode, str(load.size), str(load.count)]
+        measuring = subprocess.Popen(
+            ["taskset", "-c", str(cpus[0]), victim, *words], stdout=subprocess.PIPE, text=True
+        )
+        serving = subprocess.Popen(
+            ["taskset", "-c", str(cpus[1]), *server, f"127.0.0.1:{line}", str(first), str(second)],
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            if is_ready(measuring, serving):
+                yield measuring, serving
+                return
+        finally:
+            measuring.kill()
+            serving.terminate()
+            measuring.wait(timeout=10)
+            serving.wait(timeout=10)
+    raise SystemExit(f"bench_wire: {' '.join(server)} does not serve the victim")
+
+
+def is_ready(measuring: subprocess.Popen[str], serving: subprocess.Popen[bytes]) -> bool:
+    """Wait until the victim says so; False if the server ends or nothing comes of it."""
+    assert measuring.stdout is not None
+    for _ in range(100):
+        if select.select([measuring.stdout], [], [], 0.1)[0]:
+            return measuring.stdout.readline() == "ready\n"
+        if serving.poll() is not None:
+            return False
+    return False
 
 
 def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], prefix: str) -> Figures:
     """One run of a server under a load; `cpus` are the victim's and the server's."""
     with started(victim, server, load, cpus, prefix) as (measuring, serving):
         before = cpu_seconds(serving.pid)
-        output, _ = measuring.communicate()
+        output, _ = measuring.communicate(timeout=300)
         if measuring.returncode:
             raise SystemExit(f"bench_wire: {' '.join(server)}: no result of {load} ({serving.poll()})")
         cpu = cpu_seconds(serving.pid) - before

@@ -18,8 +18,8 @@ _CLIENT = select.EPOLLIN | select.EPOLLRDHUP
 _GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 LINGER = 0.001
-"""Seconds for which the line is waited for in the kernel when it has just spoken: the shortest time that epoll
-knows; a victim on another CPU takes a tenth of it to go on. Nothing else in the process runs meanwhile.
+"""Seconds for which the line is waited for in the kernel when it has just spoken, epoll's shortest time; a
+victim on another CPU takes a tenth of it to go on. Nothing else in the process runs meanwhile.
 """
 
 
