@@ -78,7 +78,7 @@ def spr_feature(names: tuple[str, ...]) -> Feature:
     return Feature(
         "org.k42.ppc64.system",
         tuple(
-            Register(FIRST_SPR + index, name, 64, "uint64", "system", in_g=False)
+            Register(FIRST_SPR + index, name, 64, "uint64", "spr", in_g=False)
             for index, name in enumerate(names)
         ),
     )

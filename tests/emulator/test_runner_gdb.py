@@ -148,3 +148,8 @@ def test_load_and_compare_sections_use_the_addresses_the_kernel_was_loaded_at() 
     assert "MIS-MATCHED" in before and "matched" in after and "MIS-MATCHED" not in after, said
     # Elsewhere a real address is nothing that the kernel could use either.
     assert "Cannot access memory at address 0x2fffff" in after
+
+
+def test_special_registers_are_a_group_of_their_own_as_on_qemu() -> None:
+    said = run_gdb("info registers spr")
+    assert "srr0" in said and "sprg3" in said and "r31" not in said, said
