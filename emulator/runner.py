@@ -54,7 +54,7 @@ LARGEST_SLICE = 50_000_000
 FORGIVEN_LAG = 1.0
 FORGIVEN_LEAD = 0.02
 #: An idle guest's events may come this much late (seconds), so that 100 ticks a second need not 100 wake-ups.
-IDLE_GRAIN = 0.05
+IDLE_GRAIN = 0.1
 #: So many events are served at a time before the other tasks get their turn.
 EVENTS_AT_A_TIME = 16
 READ_SIZE = 16384
