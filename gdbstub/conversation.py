@@ -251,7 +251,11 @@ class Conversation:
         its first packet, waits six seconds for it if it must, and takes a closed connection after it well.
         An error in reply to `?` leaves it waiting for a stop, and console output instead of that reply makes
         it spin for ever.
+
+        Without an acknowledgement gdb sends its packet again after two seconds.  With one it sends a `-`
+        every two seconds, which must not be taken for one to the reply that it has not had yet.
         """
+        await self._flush()
         try:
             await self._stop_target()
         except TargetError as problem:
@@ -259,6 +263,9 @@ class Conversation:
             await self._flush()
             self._session.close()
             return False
+        if data := self._stream.receive_now(RECEIVE_SIZE):
+            self._transcript.note(TO_STUB, data)
+            self._session.receive(data)
         return True
 
     async def _stop_target(self) -> None:

@@ -251,3 +251,38 @@ def test_a_client_that_resets_before_it_is_accepted_ends_nothing() -> None:
                 nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+def test_a_client_that_has_to_wait_for_the_stop_is_acknowledged_and_answered_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What gdb 13 does: `-` after two and after four seconds, if it has had its `+`; else its packet again.
+    async def main() -> None:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        target = MachineTarget(program.load(), stopped=None)
+        may_stop = trio.Event()
+
+        async def stop() -> StopReason:
+            await may_stop.wait()
+            target.stopped = StopReason()
+            return target.stopped
+
+        monkeypatch.setattr(target, "wait_stop", stop)
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(serve_listeners, listeners, target)
+                async with await trio.open_tcp_stream(*listeners[0].socket.getsockname()[:2]) as stream:
+                    await stream.send_all(frame(b"qC"))
+                    assert await stream.receive_some() == b"+"
+                    await stream.send_all(b"--")
+                    may_stop.set()
+                    heard = b""
+                    while frame(b"QC1") not in heard:
+                        heard += await stream.receive_some()
+                    await stream.send_all(b"+" + frame(b"qC"))
+                    while heard.count(b"+") == 0:
+                        heard += await stream.receive_some()
+                    assert heard in (frame(b"QC1") + b"+", frame(b"QC1") + b"+" + frame(b"QC1"))
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
