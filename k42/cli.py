@@ -19,7 +19,7 @@ from importlib.metadata import version
 from emulator.boot import LoadError
 from k42.errors import UserError, only_error
 from thinwire import lifetime
-from thinwire.arguments import Parser
+from thinwire.arguments import Parser, separate
 from thinwire.control import ControlError
 from thinwire.endpoints import EndpointError
 from thinwire.journal import Handler, Journal
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     own, foreign = _split(list(sys.argv[1:] if argv is None else argv))
     parser = build_parser(_needed(own))
-    arguments = parser.parse_args(own)
+    arguments = parser.parse_args(separate(own))
     if foreign and arguments.command != "gdb":
         parser.error(f"{arguments.command} passes nothing on: leave out `--` and what follows it")
     arguments.foreign = foreign

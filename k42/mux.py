@@ -57,6 +57,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         raise UserError("name at least one CHANNEL, such as 2102 for the console")
     openers: Mapping[str, Opener] = {"gdb": partial(open_bridge_channel, mode=machine.step_mode)}
     channels = assign_channels(specs, openers, bind=arguments.bind)
+    mux_options.warn_if_open("k42 mux", arguments.bind)
     control = arguments.control or default_path("mux")
     line = parse_endpoint(machine.line)
     options = mux_options.choose(arguments)

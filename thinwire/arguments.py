@@ -6,6 +6,8 @@
 
 import argparse
 import math
+import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 from thinwire.endpoints import LOOPBACK, EndpointError, Listen, ListenUnix, parse_endpoint
@@ -23,6 +25,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """See argparse: exit with status 2."""
         self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` tells more\n")
+
+
+def separate(words: Sequence[str]) -> list[str]:
+    """The words of a command line with `--fixed-speed` cut off from a next word that is no speed: argparse
+    would give it VICTIM.
+    """
+    following = [*words[1:], ""]
+    return [
+        f"{word}=0" if word == "--fixed-speed" and not after.isdigit() else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +156,12 @@ def choose(
         replay=replay,
         end_on_exit=end_on_exit,
     )
+
+
+def warn_if_open(program: str, bind: str) -> None:
+    """Say so if the channels can be reached from elsewhere."""
+    if bind not in (LOOPBACK, "localhost", "::1"):
+        print(f"{program}: warning: anybody who can reach {bind} can use the channels", file=sys.stderr)
 
 
 def _observed(text: str) -> tuple[int, Listen | ListenUnix]:

@@ -30,7 +30,6 @@ from thinwire import lifetime
 from thinwire.channels import CONNECTIONS
 from thinwire.control import open_control
 from thinwire.endpoints import (
-    LOOPBACK,
     UNUSED,
     ChannelSpec,
     Device,
@@ -63,7 +62,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(program: str, words: Sequence[str]) -> int:
     """The whole program; returns its exit status."""
-    given = _parser(program).parse_args(words)
+    given = _parser(program).parse_args(options.separate(words))
     messages = Journal(2 if given.victim == "stdio" else 1)  # not onto the wire
     _start_logging(program, given, messages)
     protocol = next((p for name, p in reversed(PROTOCOLS.items()) if name in program), Protocol.V3)
@@ -72,7 +71,7 @@ def run(program: str, words: Sequence[str]) -> int:
         line = _parse_victim(given.victim)
         channels = assign_channels(_modern(given.specs, protocol, program), bind=given.bind)
         chosen = options.choose(given, protocol=protocol, speeds=speeds, replay=False, end_on_exit=True)
-        _warn_if_open(program, given.bind)
+        options.warn_if_open(program, given.bind)
         has_ended = lifetime.run(_serve, program, line, channels, chosen, given, messages)
         return TERMINATED if has_ended else 0
     except (lifetime.Terminated, KeyboardInterrupt):
@@ -183,11 +182,6 @@ def _speed(text: str) -> int:
         known = " ".join(str(speed) for speed in SPEEDS)
         raise EndpointError(f"-s {text}: no such speed; there are {known}")
     return int(text)
-
-
-def _warn_if_open(program: str, bind: str) -> None:
-    if bind not in (LOOPBACK, "localhost", "::1"):
-        print(f"{program}: warning: anybody who can reach {bind} can use the channels", file=sys.stderr)
 
 
 def _fail(program: str, reason: BaseException) -> int:

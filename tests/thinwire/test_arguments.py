@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from thinwire.arguments import add_arguments, choose
+from thinwire.arguments import add_arguments, choose, separate
 from thinwire.endpoints import Listen, ListenUnix
 from thinwire.mux import Protocol, Rules
 from thinwire.serial_line import Manners
@@ -74,3 +74,12 @@ def test_version_one_has_the_second_speed_from_the_start() -> None:
 def test_mistakes_are_named(words: list[str], message: str) -> None:
     with pytest.raises(argparse.ArgumentError, match=message):
         parse(*words)
+
+
+def test_a_fixed_speed_without_a_number_leaves_the_next_word_alone() -> None:
+    assert separate(["--fixed-speed", "VICTIM", "2102"]) == ["--fixed-speed=0", "VICTIM", "2102"]
+    assert separate(["--fixed-speed", "57600", "VICTIM"]) == ["--fixed-speed", "57600", "VICTIM"]
+    assert separate(["VICTIM", "--fixed-speed"]) == ["VICTIM", "--fixed-speed=0"]
+    assert separate([]) == []
+    chosen = choose(parse(*separate(["--fixed-speed", "--hw"])))
+    assert chosen.manners.fixed_speed and chosen.manners.first_speed == 9600
