@@ -101,6 +101,7 @@ class Dialogue:
         self._given_up = b""
         self._wants_reply = False
         self._is_orphan = False  # the answer that is due was given up by who asked
+        self._was_refused = False  # a `-` came instead of a `+`
         self._resends = self._naks_of_frame = 0
         self._repeating = b""  # the body whose repeats are on their way, and how many may still come
         self._repeats_due = 0
@@ -125,6 +126,7 @@ class Dialogue:
             self._outgoing.append(frame)
         self._frame, self._given_up = frame, b""
         self._wants_reply, self._is_orphan = wants_reply, False
+        self._was_refused = False
         self._resends = self._naks_of_frame = 0
         self.state = State.SENT
         if not self.is_acknowledging:
@@ -134,7 +136,8 @@ class Dialogue:
         """Say that the answer takes too long.  True if the packet was sent again; else it is given up."""
         # Among a console's text the `+` may have been another's.
         is_unsure = self.state is State.ACKED and self.quirks.shares_the_line
-        if (self.state is State.SENT or is_unsure) and self._resends < self.quirks.resends:
+        limit = max(self.quirks.resends, self.quirks.shares_the_line and self._was_refused)
+        if (self.state is State.SENT or is_unsure) and self._resends < limit:
             self._resends += 1
             self._unread.append(self._frame)
             self.state = State.SENT
@@ -215,6 +218,7 @@ class Dialogue:
 
     def _on_nak(self) -> None:
         self.naks_seen += 1
+        self._was_refused = self.state is State.SENT
         if self.state is State.QUIET and self.quirks.announces_with_nak and not self._is_among_text:
             if self._given_up:
                 self._adopt()

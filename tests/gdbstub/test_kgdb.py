@@ -76,9 +76,15 @@ def test_its_text_tells_that_it_waits(quirks: Quirks) -> None:
     assert text == stub.greeting
 
 
-def test_the_first_packet_is_lost_on_a_stub_that_waits_for_an_acknowledgement() -> None:
+@pytest.mark.parametrize("quirks", [KGDB, AUTO])
+def test_the_first_packet_is_lost_on_a_stub_that_waits_for_an_acknowledgement(quirks: Quirks) -> None:
     stub = kgdb(was_attached=True)
-    with_kgdb(stub, stop)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert target.quirks is KGDB
+
+    with_kgdb(stub, use, quirks)
     assert stub.naks == 1
     assert stub.log[0] == b"?"
 
