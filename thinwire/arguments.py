@@ -34,7 +34,7 @@ def separate(words: Sequence[str]) -> list[str]:
     following = [*words[1:], ""]
     return [
         f"{word}=0" if word == "--fixed-speed" and not after.isdigit() else word
-        for word, after in zip(words, following, strict=True)
+        for word, after in zip(words, following, strict=False)
     ]
 
 
