@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -119,7 +120,11 @@ def started(
         )
         try:
             if is_ready(measuring, serving):
+                watchdog = threading.Timer(300, measuring.kill)
+                watchdog.daemon = True
+                watchdog.start()
                 yield measuring, serving
+                watchdog.cancel()
                 return
         finally:
             measuring.kill()
@@ -144,8 +149,9 @@ def measure(victim: Path, server: list[str], load: Load, cpus: tuple[int, int], 
     """One run of a server under a load; `cpus` are the victim's and the server's."""
     with started(victim, server, load, cpus, prefix) as (measuring, serving):
         before = cpu_seconds(serving.pid)
-        output, _ = measuring.communicate(timeout=300)
-        if measuring.returncode:
+        assert measuring.stdout is not None
+        output = measuring.stdout.read()
+        if measuring.wait():
             raise SystemExit(f"bench_wire: {' '.join(server)}: no result of {load} ({serving.poll()})")
         cpu = cpu_seconds(serving.pid) - before
     seconds, median, _, moved = (float(word) for word in output.split())

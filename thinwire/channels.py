@@ -135,7 +135,9 @@ class Port:
         """The channel has new output."""
         if self.holder is not None:
             self.holder.push()
-        elif not self._is_awaited:
+        else:
+            self.lookout.hurry = True  # one may be at the door
+        if self.holder is None and not self._is_awaited:
             self._is_awaited = True
             CONNECTIONS.info("awaiting connection on channel %d (%s)", self.number, ", ".join(self.places))
         self.channel.outgoing.own()

@@ -256,7 +256,7 @@ class Switchboard:
     def _overflow(self, channel: Channel, size: int, acked: bool) -> bool:
         """The backlog is full with the write of `size` bytes; whether that is to be acknowledged at once."""
         if not self._may_wait(channel):
-            if acked or channel.stalled or not self.rules.patience:
+            if channel.stalled or not self.rules.patience:
                 channel.dropped += channel.outgoing.trim(self._limit)
             else:
                 self.congested.add(channel.number)  # a client may be at the door

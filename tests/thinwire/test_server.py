@@ -242,7 +242,8 @@ def test_a_reader_that_keeps_up_loses_nothing_of_a_flood() -> None:
     trio.run(main)
 
 
-def test_a_client_that_is_just_connecting_loses_nothing_of_a_flood() -> None:
+@pytest.mark.parametrize("acked", [True, False])
+def test_a_client_that_is_just_connecting_loses_nothing_of_a_flood(acked: bool) -> None:
     """The kernel has accepted the connection; we have not yet."""
 
     async def main() -> None:
@@ -251,7 +252,7 @@ def test_a_client_that_is_just_connecting_loses_nothing_of_a_flood() -> None:
             place = parse_endpoint(bench.server.ports[1].places[0])
             assert isinstance(place, Connect)
             sock = socket.create_connection((place.host, place.port))
-            await bench.stream.socket.send(encode(Write(1, bytes(1000), False)) * 30)
+            await bench.stream.socket.send(encode(Write(1, bytes(1000), acked)) * 30)
             sock.setblocking(False)
             async with trio.SocketStream(trio.socket.from_stdlib_socket(sock)) as client:
                 assert await receive(client, 30_000) == bytes(30_000)
