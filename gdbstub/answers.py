@@ -108,7 +108,14 @@ async def answer(attachment: Attachment, command: commands.Command) -> bytes:
     except Unsupported:
         return replies.EMPTY
     except TargetError as problem:
-        return replies.error(problem, attachment.features)
+        # gdb 13 shows the text of such an error without having announced that it does, but takes it for
+        # memory where it has asked for some.  A number is not enough to know that nobody answers any more.
+        is_shown = problem.code == errno.ETIMEDOUT and not isinstance(command, MEMORY_READS)
+        return replies.error(problem, SHOWS_ERRORS if is_shown else attachment.features)
+
+
+MEMORY_READS = (commands.ReadMemory, commands.ReadBinary)
+SHOWS_ERRORS = frozenset({"error-message"})
 
 
 @answers(commands.Malformed)

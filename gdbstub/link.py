@@ -27,6 +27,9 @@ RECEIVE_SIZE = 65536
 # The longest packet of 2 KB takes 2.1 s at 9600 baud.
 LONGEST_PATIENCE = 4.5
 
+# Seconds to wait for a stub that has just been found silent: gdb asks on after an error, and its user waits.
+SILENT_PATIENCE = 0.7
+
 
 class Silence(TargetError):
     """The stub did not answer in time."""
@@ -69,6 +72,8 @@ class Link:
         self._progress = trio.Event()
         self._reply: Reply | None = None
         self._is_lost = False
+        self._is_silent = False
+        self._words = ""  # the console's last, when the stub fell silent
         self._transcript = Transcript("stub")
 
     async def ask(self, body: bytes, patience: float | None = None) -> bytes:
@@ -87,7 +92,8 @@ class Link:
 
     async def _exchange(self, body: bytes, wants_reply: bool, patience: float | None) -> bytes | None:
         is_probe = patience is not None
-        patience = min(self.quirks.patience, LONGEST_PATIENCE) if patience is None else patience
+        if patience is None:
+            patience = min(self.quirks.patience, SILENT_PATIENCE if self._is_silent else LONGEST_PATIENCE)
         async with self._asking:
             with trio.move_on_after(patience):
                 while self.dialogue.state is not State.QUIET and not self._is_lost:
@@ -101,7 +107,12 @@ class Link:
                     with trio.move_on_after(patience):
                         return await self._await_reply()
                     if not self.dialogue.time_out():
-                        raise Silence(body, "" if is_probe else await self._last_words())
+                        if is_probe:
+                            raise Silence(body)
+                        if not self._is_silent:
+                            self._is_silent = True
+                            self._words = await self._last_words()
+                        raise Silence(body, self._words)
             finally:
                 # Cancelled in between: whatever comes for this packet comes for nobody.
                 self.dialogue.give_up()
@@ -163,6 +174,7 @@ class Link:
             match events.popleft():
                 case Reply() as reply:
                     self._reply = reply
+                    self._is_silent = False
                 case Stopped(reason):
                     self._on_stop(reason)
                 case Refused() as refused:
