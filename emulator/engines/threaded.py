@@ -339,8 +339,10 @@ class ThreadedEngine:
     def _decode_line(
         self, code: CodePage, first: int, count: int, *, ignore_breakpoints: bool = False
     ) -> None:
-        """Decode up to `count` records from `first` on, until a jump or one already decoded."""
-        words, prepared = code.words, self._prepared[code.is64]
+        """Decode up to `count` records from `first` on, until one already decoded, or a jump beyond which
+        nothing of this line leads."""
+        words, prepared, breakpoints = code.words, self._prepared[code.is64], self._breakpoints
+        furthest = first
         last = min(first + count, RECORDS_PER_PAGE)
         before: Prepared | None = None
         for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
@@ -348,7 +350,7 @@ class ThreadedEngine:
             if words[at] != self._decode_handler and index != first:
                 return
             pc = code.start + 4 * index
-            if pc in self._breakpoints and not ignore_breakpoints:
+            if breakpoints and pc in breakpoints and not ignore_breakpoints:
                 words[at] = self._breakpoint_handler
                 words[at + 1] = 0  # no copy of what is under it yet
                 before = None
@@ -360,15 +362,18 @@ class ThreadedEngine:
                 entry = prepared[word] = self._prepare(*pack(word, code.is64))
             words[at + 2] = entry.slots
             if entry.near_handler:
-                self._place_branch(code, at, pc, entry)
+                furthest = max(furthest, self._place_branch(code, at, pc, entry))
             else:
                 words[at + 1] = entry.immediate
                 words[at] = entry.handler
             if before is not None and before.followers is not None:
                 self._fuse(words, at, before, entry)
-            if entry.ends_line:
+            if not entry.ends_line:
+                before = entry
+            elif index < furthest:
+                before = None
+            else:
                 return
-            before = entry
 
     def _fuse(self, words: array[int], at: int, first: Prepared, second: Prepared) -> None:
         """Let the record before `at` execute the one at `at` as well, if the two are a pair."""
@@ -389,16 +394,21 @@ class ThreadedEngine:
         words.byteswap()
         return words
 
-    def _place_branch(self, code: CodePage, at: int, pc: int, entry: Prepared) -> None:
-        """Write a direct branch: to a record if it stays in the page, else to an address."""
+    def _place_branch(self, code: CodePage, at: int, pc: int, entry: Prepared) -> int:
+        """Write a direct branch: to a record if it stays in the page, else to an address.
+
+        Returns the number of that record, or 0.
+        """
         mask = MASK64 if code.is64 else 0xFFFF_FFFF
         target = entry.immediate + (pc if entry.is_relative else 0) & mask
         if target & -PAGE == code.start:
-            code.words[at + 1] = code.address + RECORD_SIZE * ((target & PAGE - 1) >> 2)
+            number = (target & PAGE - 1) >> 2
+            code.words[at + 1] = code.address + RECORD_SIZE * number
             code.words[at] = entry.near_handler
-        else:
-            code.words[at + 1] = target
-            code.words[at] = entry.handler
+            return number
+        code.words[at + 1] = target
+        code.words[at] = entry.handler
+        return 0
 
     def _prepare(self, form: Form, slots: int, immediate: int, is_relative: bool) -> Prepared:
         handler, near, ends_line, followers = self._handlers.get(form) or self._find_handlers(form)
