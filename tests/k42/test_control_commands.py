@@ -1,12 +1,15 @@
 """What reaches a running multiplexer from beside: status, a second console, reset, recordings."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
 from k42.console_session import Console
@@ -124,3 +127,21 @@ def test_the_line_is_recorded_shown_and_replayed(k42: Path, command: Command, tm
 
 def capture(k42: Path, action: str, file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([k42, "capture", action, file], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "command_line", [["up", "--no-console", "--base"], ["mux", "localhost:1", "127.0.0.1:0"]]
+)
+def test_sigterm_leaves_no_control_socket(
+    k42: Path, free_ports: int, command_line: list[str], tmp_path: Path
+) -> None:
+    words = [*command_line, str(free_ports)] if command_line[0] == "up" else command_line
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    with subprocess.Popen([k42, *words], stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith((b"gdb ", b"line ")):
+            assert process.poll() is None
+        assert len(list((tmp_path / "k42").iterdir())) == 1
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert list((tmp_path / "k42").iterdir()) == []

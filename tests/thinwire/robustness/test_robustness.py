@@ -9,6 +9,7 @@ of line; `long` has the whole table.
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cases_clients as clients
@@ -120,6 +121,7 @@ CASES = (
     Row("second client", clients.second_client_of_a_protocol),
     Row("second console client", clients.second_client_of_the_console),
     Row("300 reconnects", clients.hundreds_of_reconnects),
+    Row("2000 reconnects", partial(clients.hundreds_of_reconnects, turns=2000), is_quick=False),
     Row("500 silent reconnects", clients.reconnects_without_a_word),
     Row("half-closed client", clients.half_closed_client),
     Row("10 MB nobody reads", clients.client_floods_a_victim_that_never_reads),
