@@ -2,6 +2,7 @@
 
 import sys
 
-from thinwire.cli import run
+from thinwire.cli import main
 
-sys.exit(run("thinwire", ["--protocol", "auto", *sys.argv[1:]]))
+sys.argv[0] = "thinwire3"
+main()
