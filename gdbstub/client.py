@@ -298,6 +298,7 @@ class RemoteTarget:
         self._has_job = True
         self._run.runs_freely = work == self._run.await_stop
         self._may_break_in_at = -math.inf
+        self._run.has_left = before is None
         self._stopped = None
         self._threads.forget()
         self._nursery.start_soon(self._job, work, before)
@@ -316,7 +317,10 @@ class RemoteTarget:
             self._failure = problem
         except Silence as problem:
             self._failure = problem
-            self._is_known = False
+            if before is not None and not self._run.has_left:
+                self._stopped = before
+            else:
+                self._is_known = False
         except TargetError as problem:
             self._failure = problem
             self._stopped = before

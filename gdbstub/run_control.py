@@ -21,7 +21,7 @@ import trio
 from gdbstub import commands, replies
 from gdbstub.accesses import data_access
 from gdbstub.dialogue import Refused
-from gdbstub.link import Link, News
+from gdbstub.link import Link, News, Silence
 from gdbstub.ppc64 import INSTRUCTION_SIZE, Flow, flow
 from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
 from gdbstub.stub_registers import Missing
@@ -55,9 +55,11 @@ class RunControl:
 
     `news` delivers what the stub says unasked.  `is_arriving`: a stop has been heard of, and a job is finding
     out what it is.  `runs_freely`: nothing is on its way to the stub, only a stop can come; `on_free` is told
-    when that begins.  `conditions` are those of the breakpoints, by address.  `stubs_own` are the breakpoints
-    that the stub itself has set.  `watches` are watchpoints that it has not: while there are any, `run`
-    steps, tells by `show` how far it is, and ends soon after `wants_stop` is set.
+    when that begins.  `has_left`: the target may have moved since the job began.
+
+    `conditions` are those of the breakpoints, by address.  `stubs_own` are the breakpoints that the stub
+    itself has set.  `watches` are watchpoints that it has not: while there are any, `run` steps, tells by
+    `show` how far it is, and ends soon after `wants_stop` is set.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RunControl:
         self.mode = Mode.AUTO
         self.is_arriving = False
         self.runs_freely = True
+        self.has_left = True
         self.conditions: dict[int, Condition] = {}
         self.stubs_own: set[Breakpoint] = set()
         self.news = news
@@ -244,6 +247,7 @@ class RunControl:
     async def _go(self, verb: bytes = b"c") -> None:
         await self._state.registers.flush()
         self.is_arriving = False
+        self.has_left = True
         await self._link.tell(verb)
         # `c` clears MSR[SE] in the stubs that step by it.
         self._state.registers.is_traced = False
@@ -273,7 +277,7 @@ class RunControl:
             case plan:
                 try:
                     await self._plant_ends(plan.traps)
-                except OwnCode:
+                except (OwnCode, Silence):
                     raise
                 except TargetError:
                     if self.mode is not Mode.AUTO or not self._link.quirks.steps_by_detach or is_unit(word):
@@ -319,9 +323,13 @@ class RunControl:
         planted: list[int] = []
         try:
             for addr in ends:
-                if addr not in self._state.traps.planted:
+                # One that is left of a step in which the stub fell silent may never have arrived.
+                if addr not in self._state.traps.planted or self._state.traps.is_stale(addr):
                     await self._state.plant(addr)
                     planted.append(addr)
+        except Silence:
+            # They are known to be there, and removed before the target runs freely.
+            raise
         except TargetError:
             for addr in planted:
                 await self._state.restore(addr)
@@ -357,6 +365,7 @@ class RunControl:
             await state.registers.set_trace(True)
         await state.registers.flush()
         self.is_arriving = False
+        self.has_left = True
         if await self._link.ask(b"D") != replies.OK:
             raise TargetError(errno.EPROTO, "the stub refuses to let go for a step")
         reason = await self._await_news()

@@ -12,7 +12,7 @@ import errno
 from collections.abc import Callable, Sequence
 
 from gdbstub import replies
-from gdbstub.link import Link
+from gdbstub.link import Link, Silence
 from gdbstub.memory_cache import LINE, MemoryCache
 from gdbstub.ppc64 import INSTRUCTION_SIZE
 from gdbstub.stub_registers import Missing, StubRegisters, decode
@@ -189,14 +189,21 @@ class StubState:
         original = await self.read(addr, INSTRUCTION_SIZE)
         if len(original) != INSTRUCTION_SIZE:
             raise MemoryFault(addr)
-        await self._write_raw(addr, TRAP)
-        if self._link.quirks.ignores_some_writes and addr not in self._verified:
-            if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
-                raise self._ignored(addr)
-            if len(self._verified) >= MAX_VERIFIED:
-                self._verified.clear()
-            self._verified.add(addr)
+        # Noted before it is there: a stub that falls silent now may still plant it.
         self.traps.planted[addr] = original
+        try:
+            await self._write_raw(addr, TRAP)
+            if self._link.quirks.ignores_some_writes and addr not in self._verified:
+                if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
+                    raise self._ignored(addr)
+                if len(self._verified) >= MAX_VERIFIED:
+                    self._verified.clear()
+                self._verified.add(addr)
+        except Silence:
+            raise
+        except TargetError:
+            del self.traps.planted[addr]
+            raise
 
     async def restore(self, addr: int) -> None:
         """Take the trap at `addr` away."""

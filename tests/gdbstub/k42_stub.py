@@ -38,6 +38,7 @@ class K42Stub:
     """The stub, its machine, and what an onlooker would count.
 
     `block_at` is where its register block lies in memory, if that can be read.
+    While there is `frozen`, it takes nothing before that event.
 
     `log` holds the commands taken; `console` what it prints there; `naks` and `repeats` what a noisy client
     causes.
@@ -47,6 +48,7 @@ class K42Stub:
     precious: Sequence[int] = ()
     own_code: range = range(0)
     block_at: int | None = None
+    frozen: trio.Event | None = None
     delay: float = 0.0
     connected: bool = False
     console: bytearray = field(default_factory=bytearray)
@@ -87,6 +89,8 @@ class K42Stub:
                 self._has_client = trio.Event()
             elif self.delay:
                 await trio.sleep(self.delay)
+        if self.frozen is not None:
+            await self.frozen.wait()
         chunk, self._channel = self._channel[:limit], self._channel[limit:]
         return chunk
 

@@ -3,6 +3,7 @@ disturbed.
 """
 
 import program
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -71,6 +72,9 @@ def test_a_client_may_vanish_at_any_moment(plan: list[tuple[list[bytes], int]]) 
                     assert bytes(stub.machine.memory[text_at]) == text
                 nursery.cancel_scope.cancel()
 
-    trio.run(main)
+    # Fifty examples with many interrupts each would be minutes of waiting for stops that do not come.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdbstub.client.ON_ITS_WAY", 0.002)
+        trio.run(main)
     assert not stub.violations
     assert (stub.naks, stub.repeats) == (0, 0), stub.log

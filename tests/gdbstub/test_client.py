@@ -509,6 +509,33 @@ def test_a_silent_stub_is_an_error_that_quotes_the_console(monkeypatch: pytest.M
     trio.run(main)
 
 
+def test_a_stub_that_wakes_up_again_is_where_it_was_without_a_trap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdbstub.link.LONGEST_PATIENCE", 0.2)
+    monkeypatch.setattr("gdbstub.link.SILENT_PATIENCE", 0.2)
+    stub = stopped_stub()
+    text_at = min(stub.machine.memory)
+    text = bytes(stub.machine.memory[text_at])
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        assert await steps(target, 2) == machine_pcs(program.load(), 2)
+        pc = await pc_of(target)
+        await target.read_memory(pc, 4)
+        stub.frozen = trio.Event()
+        await target.resume(STEP)
+        with pytest.raises(TargetError, match="does not answer"):
+            await target.wait_stop()
+        assert target.stopped is not None
+        stub.frozen.set()
+        stub.frozen = None
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert await steps(target, 3) == machine_pcs(program.load(), 5)[2:]
+        await target.detach()
+        assert bytes(stub.machine.memory[text_at])[:4096] == text[:4096]
+
+    with_stub(stub, use)
+
+
 def test_a_stop_that_is_on_its_way_is_waited_for_and_nothing_is_typed() -> None:
     stub = stopped_stub()
     stub.delay = 0.02
