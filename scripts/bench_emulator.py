@@ -6,8 +6,8 @@
     python scripts/bench_emulator.py --profile paging   where Python spends its time in one of them
 
 The loops are in scripts/bench_emulator.  Both run the same flat image, in real mode but for `paging` and
-`pointers`, on a bare machine: QEMU with `-M none -cpu 970fx` and its memory in a file, so that this script sees the guest's
-marks there; ours in a process of its own, with a breakpoint at the first mark.  Only what lies between the
+`pointers`, on a bare machine: QEMU with `-M none -cpu 970fx` and its memory in a file, so that this script
+sees the guest's marks there; ours in a process of its own, with a breakpoint at the first mark.  Only what lies between the
 marks counts, the translation of the code included (ours: decoding), the start of the emulator not.  CPU time
 of all threads: wall clock says nothing on a machine with other work.  The ratio is QEMU's time to ours: more
 is faster.
@@ -34,6 +34,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,7 +245,10 @@ def compare(name: str, image: Path, directory: Path, rounds: int, engine: str) -
     """Run one loop on both, print its row, and return the median of the ratios."""
     pairs = []
     for turn in range(rounds):
-        runs = [lambda: run_qemu(image, directory), lambda: run_ours(image, engine)]
+        runs: list[Callable[[], Outcome]] = [
+            lambda: run_qemu(image, directory),
+            lambda: run_ours(image, engine),
+        ]
         if turn % 2:
             second, first = (run() for run in reversed(runs))
         else:
