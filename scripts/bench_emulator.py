@@ -8,9 +8,9 @@
 The loops are in scripts/bench_emulator.  Both run the same flat image, in real mode but for `paging` and
 `pointers`, on a bare machine: QEMU with `-M none -cpu 970fx` and its memory in a file, so that this script
 sees the guest's marks there; ours in a process of its own, with a breakpoint at the first mark.  Only what
-lies between the marks counts, the translation of the code included (ours: decoding), the start of the emulator not.
-CPU time of all threads: wall clock says nothing on a machine with other work.  The ratio is QEMU's time to ours: more
-is faster.
+lies between the marks counts, the translation of the code included (ours: decoding), the start of the
+emulator not.  CPU time of all threads: wall clock says nothing on a machine with other work.  The ratio is
+QEMU's time to ours: more is faster.
 
 `cold` is straight code of 20,000 instructions that each run once.  The last line is the time from the start
 of `k42 emulate` until the guest's first instructions have printed a character, with a warm cache (wall
