@@ -1,7 +1,7 @@
 """What the server answers: one function for each command, from the target's state to a reply's body.
 
-Resuming, stopping and ending a session are not here but in `server`, which owns the connection; everything
-that is one question and one answer is.  `ANSWERS` is filled by the decorator `answers`; a command without an
+Resuming is not here but in `runs`, attaching and ending a session in `conversation`; everything that is one
+question and one answer is.  `ANSWERS` is filled by the decorator `answers`; a command without an
 entry gets the empty reply, which tells gdb that we do not know the packet.
 
 A `TargetError` raised here becomes the `E` reply, `Unsupported` the empty one.

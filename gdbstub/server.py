@@ -19,8 +19,9 @@ from collections.abc import Sequence
 
 import trio
 
-from gdbstub.conversation import RECEIVE_SIZE, Conversation
+from gdbstub.conversation import Conversation
 from gdbstub.session import Session
+from gdbstub.session_stream import RECEIVE_SIZE
 from gdbstub.target import Target, TargetLost
 
 log = logging.getLogger("gdbstub")
