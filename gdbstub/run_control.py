@@ -141,6 +141,9 @@ class RunControl:
             if not state.traps.is_stale(pc):
                 return replace(reason, kind=StopKind.SWBREAK)
             await state.restore(pc)
+            if self.wants_stop:
+                # Whoever interrupts may have seen this stop coming, and waits for no other.
+                return StopReason(signal=SIGINT, thread=self._thread)
             await self._go()
 
     async def run(self) -> StopReason:
@@ -166,6 +169,8 @@ class RunControl:
             reason = await self.step()
             if reason.kind is not StopKind.SIGNAL or reason.signal != SIGTRAP:
                 return reason
+            if self.wants_stop:
+                return replace(reason, signal=SIGINT)
 
     async def run_watching(self) -> StopReason:
         """Run by single steps until something watched is touched, or something else stops the target.
