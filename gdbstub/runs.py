@@ -93,6 +93,7 @@ class Runs:
         target, session = self._target, self._session
         self._is_interrupted = trio.current_time() - self._crossed_at < CROSSING
         self._crossed_at = -math.inf
+        self._ending = None
         if not self.attachment.holds_target:
             raise TargetError(errno.ESRCH, "nothing is being debugged; attach or run")
         actions = await self._actions(request)

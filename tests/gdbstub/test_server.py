@@ -180,6 +180,24 @@ def test_a_lost_client_leaves_the_target_as_it_is_without_its_breakpoints(runnin
     assert (target.stopped is None) is running
 
 
+def test_a_lost_client_does_not_kill_a_second_time() -> None:
+    target = MachineTarget(program.load())
+
+    async def use(client: Client) -> None:
+        assert await client.ask(b"!") == b"OK"
+        await client.stream.send_all(frame(b"c") + frame(b"vKill;1"))
+        assert await client.hear() == b"OK"
+        assert (await client.ask(b"vRun;")).startswith(b"T")
+        target.killed = False
+        await client.stream.send_all(frame(b"c"))
+        while target.stopped is not None:
+            await trio.lowlevel.checkpoint()
+
+    converse(target, use)
+    assert target.resets == 1
+    assert not target.killed
+
+
 names = st.sampled_from([row.name for row in TABLE])
 bodies = st.one_of(
     st.binary(max_size=30),
