@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import trio
 
-from gdbstub.client import Surroundings, connect
+from gdbstub.client import connect
 from gdbstub.quirks import K42, Quirks
 from gdbstub.server import serve_listeners
+from gdbstub.surroundings import Surroundings
 
 
 async def bridge(

@@ -15,9 +15,10 @@ from pathlib import Path
 import trio
 
 from emulator.symbols import read_symbols
-from gdbstub.client import RemoteTarget, Surroundings, connect
+from gdbstub.client import RemoteTarget, connect
 from gdbstub.quirks import AUTO, K42, ROWS, Quirks
 from gdbstub.stepping import Mode
+from gdbstub.surroundings import Surroundings
 from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel

@@ -11,9 +11,9 @@ from k42_stub import K42Stub
 from mini_machine import M64
 
 from gdbstub.bridge import bridge
-from gdbstub.client import Surroundings
 from gdbstub.packet import frame
 from gdbstub.quirks import K42
+from gdbstub.surroundings import Surroundings
 
 
 def with_bridge(

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from k42_stub import K42Stub
 
-from gdbstub.client import Surroundings, connect
+from gdbstub.client import connect
 from gdbstub.packet import frame
 from gdbstub.quirks import K42
 from gdbstub.server import serve
+from gdbstub.surroundings import Surroundings
 
 FIB = program.symbols()["fib"]
 SAY = program.symbols()["say"]
@@ -74,7 +75,7 @@ def test_a_client_may_vanish_at_any_moment(plan: list[tuple[list[bytes], int]]) 
 
     # Fifty examples with many interrupts each would be minutes of waiting for stops that do not come.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gdbstub.client.ON_ITS_WAY", 0.002)
+        patch.setattr("gdbstub.whereabouts.ON_ITS_WAY", 0.002)
         trio.run(main)
     assert not stub.violations
     assert (stub.naks, stub.repeats) == (0, 0), stub.log

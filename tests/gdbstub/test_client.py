@@ -17,10 +17,11 @@ from kgdb_stub import CPU, TASKS, KgdbStub
 from machine_target import MachineTarget
 from mini_machine import Machine, Trap
 
-from gdbstub.client import RemoteTarget, Surroundings, connect
+from gdbstub.client import RemoteTarget, connect
 from gdbstub.quirks import AUTO, K42, KGDB, PLAIN, Quirks
 from gdbstub.server import serve
 from gdbstub.stepping import Mode
+from gdbstub.surroundings import Surroundings
 from gdbstub.target import (
     SIGINT,
     SIGSEGV,

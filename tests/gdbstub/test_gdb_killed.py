@@ -15,9 +15,9 @@ from machine_target import MachineTarget
 from mini_machine import Machine
 
 from gdbstub.bridge import bridge
-from gdbstub.client import Surroundings
 from gdbstub.quirks import K42
 from gdbstub.server import serve_listeners
+from gdbstub.surroundings import Surroundings
 
 BUSY = [
     *("break fib", "break sum_table if rounds > 2", "continue", "bt", "stepi 30", "next", "next", "finish"),

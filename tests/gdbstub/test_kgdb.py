@@ -9,8 +9,9 @@ import trio.testing
 from kgdb_stub import BUFFER, CPU, KSP_AT, TASKS, KgdbStub, stack_of
 from machine_target import MachineTarget
 
-from gdbstub.client import RemoteTarget, Surroundings, connect
+from gdbstub.client import RemoteTarget, connect
 from gdbstub.quirks import AUTO, KGDB, Quirks
+from gdbstub.surroundings import Surroundings
 from gdbstub.target import (
     Action,
     ActionKind,
