@@ -2,7 +2,8 @@
 
 A job begins with the target standing still, or (`await_stop`) running already, and ends when it stands still
 for a reason somebody wants to hear: `run` with a breakpoint whose condition holds, a fault, the end; `step`
-after one instruction.  The traps that a step needs are planted and removed here.
+after one instruction.  The traps that a step needs are planted here, and removed before
+the target runs from there.
 
 It does not know who waits for the job, nor that a job can be interrupted; `client` does.
 """
@@ -262,9 +263,8 @@ class RunControl:
         """Execute one instruction, or one unit that no stop may come between."""
         state, self._steps = self._state, True
         pc = await state.registers.pc()
-        if pc in state.traps.planted:
-            await state.restore(pc)
         if self._link.quirks.has(commands.Step):
+            await self._clear_the_way(pc)
             return await self._step_by_stub()
         if state.is_own_code(pc):
             return await self._run_out(pc)
@@ -281,7 +281,7 @@ class RunControl:
                 return StopReason()
             case plan:
                 try:
-                    await self._plant_ends(plan.traps)
+                    await self._plant_ends(plan.traps, pc)
                 except (OwnCode, Silence):
                     raise
                 except TargetError:
@@ -320,28 +320,51 @@ class RunControl:
         end = self._state.registers.value("lr") & ~3
         if self._state.is_own_code(end):
             raise OwnCode(self._describe(pc))
-        await self._plant_ends((end,))
+        await self._plant_ends((end,), pc)
         return await self._run_to((end,))
 
-    async def _plant_ends(self, ends: Sequence[int]) -> None:
-        """Plant the traps of one step, all or none."""
+    def _in_the_way(self, pc: int) -> list[int]:
+        """Return the traps that must not be there for a step from `pc`: one at `pc`, and what earlier steps
+        have left.
+        """
+        traps = self._state.traps
+        return sorted({*traps.to_restore(), *({pc} & traps.planted.keys())})
+
+    async def _clear_the_way(self, pc: int) -> None:
+        for addr in self._in_the_way(pc):
+            await self._state.restore(addr)
+
+    async def _plant_ends(self, ends: Sequence[int], pc: int) -> None:
+        """Plant the traps of one step from `pc`, all or none, and take away those that are in its way."""
+        state = self._state
         planted: list[int] = []
         try:
+            for addr in self._in_the_way(pc):
+                following = addr + INSTRUCTION_SIZE
+                if following in ends and following not in state.traps.planted:
+                    await state.move(addr, following)
+                    planted.append(following)
+                elif addr not in ends:
+                    await state.restore(addr)
             for addr in ends:
                 # One that is left of a step in which the stub fell silent may never have arrived.
-                if addr not in self._state.traps.planted or self._state.traps.is_stale(addr):
-                    await self._state.plant(addr)
+                if addr not in state.traps.planted or state.traps.is_stale(addr) and addr not in planted:
+                    await state.plant(addr)
                     planted.append(addr)
         except Silence:
             # They are known to be there, and removed before the target runs freely.
             raise
         except TargetError:
             for addr in planted:
-                await self._state.restore(addr)
+                await state.restore(addr)
             raise
 
     async def _run_to(self, ends: Sequence[int]) -> StopReason:
-        """Run to one of the traps planted for a step, and remove those that nobody wants beyond it."""
+        """Run to one of the traps planted for a step.
+
+        The trap of a step that went as planned stays until the target is to run again: the next step mostly
+        moves it by a word, which is one write, and nobody sees it meanwhile (`traps`).
+        """
         state = self._state
         wanted = state.traps.wanted
         # While the step lasts somebody does want them: they are not stale.
@@ -353,7 +376,7 @@ class RunControl:
         finally:
             state.traps.wanted = wanted
         for addr in ends:
-            if state.traps.is_stale(addr):
+            if state.traps.is_stale(addr) and not (at_end and len(ends) == 1):
                 await state.restore(addr)
         return replace(reason, kind=StopKind.SIGNAL) if at_end else reason
 
@@ -366,6 +389,7 @@ class RunControl:
                 errno.ENOTSUP, "this stub cannot step by hardware: use single-step-mode software"
             )
         state = self._state
+        await self._clear_the_way(pc)
         if not state.registers.is_traced:
             await state.registers.set_trace(True)
         await state.registers.flush()

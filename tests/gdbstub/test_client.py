@@ -276,6 +276,29 @@ def test_a_software_step_costs_no_more_than_the_table_says() -> None:
     with_stub(stub, use)
 
 
+def test_the_trap_of_one_step_moves_to_the_next_by_one_write_and_is_gone_in_the_end() -> None:
+    machine = Machine(pc=0x100)
+    code = words(*[NOP] * 8, 0x4BFFFFE0, *[NOP] * 23)  # at 0x120: b 0x100
+    machine.memory[0x100] = bytearray(code)
+    stub = stopped_stub(machine)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        await steps(target, 9)
+        # Each place has been seen to keep its trap.
+        stub.log.clear()
+        before = stub.transactions
+        assert await steps(target, 8) == [0x104 + 4 * n for n in range(8)]
+        # M, c, the stop, g, m for the code; and for the branch before a G and an M of its own.
+        assert stub.transactions - before <= 8 * 16 + 8
+        assert sum(b",8:600000007d821008" in command for command in stub.log) == 7, stub.log
+        assert await target.read_memory(0x100, len(code)) == bytes(code)
+        assert bytes(machine.memory[0x100]) != bytes(code)
+
+    with_stub(stub, use)
+    assert bytes(machine.memory[0x100]) == bytes(code)
+
+
 BLOCK = 0x7000_0000
 
 
