@@ -2,7 +2,8 @@
 
 The machine is *running* (this module runs it, slice after slice) or *parked* (nobody does, `parked` holds
 the exit that ended it, guest time stands still).  A short slice runs in trio's own thread, the first one
-in whoever's task resumes the machine: a debugger's step is done when `resume` returns.  A guest that is
+in whoever's task resumes the machine, or brings an idle guest what it waits for: a debugger's step is done
+when `resume` returns, and the answer to a frame brings the next frame at once.  A guest that is
 still busy after it goes to a worker thread for a few milliseconds at a time.  Only that thread touches the
 machine while other tasks run.  Whoever wants it asks for it by `at_rest`, which ends the slice, and has it
 until he awaits again.
@@ -85,6 +86,7 @@ class _Line:
     def __init__(self, port: Port, stream: trio.abc.Stream) -> None:
         self.port = port
         self.stream = stream
+        self.prompt = stream if isinstance(stream, Prompt) else None
         self.outgoing = b""
         self.ready = trio.Event()
 
@@ -94,10 +96,10 @@ class _Line:
         """
         if not self.outgoing and self.port.pending:
             self.outgoing = self.port.drain()
-            if isinstance(self.stream, Prompt):
+            if self.prompt is not None:
                 # Where that fails, the reader sees it as well.
                 with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                    self.outgoing = self.outgoing[self.stream.send_now(self.outgoing) :]
+                    self.outgoing = self.outgoing[self.prompt.send_now(self.outgoing) :]
             if not self.outgoing:
                 return True
             self.ready.set()
@@ -153,6 +155,8 @@ class MachineRunner:
         self._open_exit: Exit | None = None
         # While the guest is idle: the guest time it waits for.
         self._idle_until: float | None = None
+        # While it is: the host time at which it is to be woken at the latest.
+        self._due = 0.0
         # Host time when the guest's own event last ended its idling.
         self._last_wake = 0.0
         # Host time at which guest time would have been 0, had it always followed the host.
@@ -274,25 +278,48 @@ class MachineRunner:
         if self.pace is Pace.VIRTUAL and limit is not None:
             machine.sleep(limit)
             return
+        # What has come since the slice may be what the guest waits for.
         self._forgive(exit_)
-        self._idle_until = float("inf") if limit is None else machine.now + limit
+        if not self._input_came:
+            self._begin_idling(limit)
+        # An input ends it, and may begin another one (`_go_on`); nobody holds the lock here.
+        while self._idle_until is not None and not self._halting:
+            left = self._due - trio.current_time()
+            if left <= 0:
+                self._last_wake = self._due
+                break
+            await self._wait_for_change(left)
+        self._pass_idle_time()
+        self._idle_until = None
+
+    def _begin_idling(self, limit: int | None) -> None:
+        """Note what an idle guest waits for, and when somebody has to look after it."""
+        self._idle_until = float("inf") if limit is None else self.machine.now + limit
         if limit is None:
             self._announce()
         due = self._host_time(self._idle_until)
         if due > trio.current_time():
             # Waking up is what an idle guest costs: events that are close together are served together.
             due = max(due, self._last_wake + IDLE_GRAIN)
-        while not (self._input_came or self._halting):
-            left = due - trio.current_time()
-            if left <= 0:
-                self._last_wake = due
-                break
-            await self._wait_for_change(left)
-        # Nobody holds the lock here: only a slice keeps it while others run.
-        # An input has already let the time before it pass, and none passes after it.
-        if not self._input_came:
-            self._pass_idle_time()
-        self._idle_until = None
+        self._due = due
+
+    def _go_on(self) -> None:
+        """Run the first slice after an input that an idle guest has waited for, in the task that brings it.
+
+        A guest in conversation with its line is idle again at once, and the task that runs the machine need
+        not even wake up.
+        """
+        due = self._due
+        exit_ = self._run_inline()
+        self._end_slice(exit_)
+        limit = self.machine.idle_limit(exit_) if exit_.kind is ExitKind.IDLE else None
+        if exit_.kind is ExitKind.IDLE and not (self.pace is Pace.VIRTUAL and limit is not None):
+            self._open_exit = None
+            self._forgive(exit_)
+            self._begin_idling(limit)
+            if self._due >= due:
+                return
+        self._announce()
 
     def _pass_idle_time(self, at_least: int = 0) -> None:
         """Let an idle guest's time catch up with the host's clock, but not run past what it waits for."""
@@ -485,6 +512,7 @@ class MachineRunner:
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""
         machine = await self.at_rest()
+        was_idle = self.is_idle
         # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
         self._pass_idle_time(at_least=1)
         self._idle_until = None
@@ -493,4 +521,7 @@ class MachineRunner:
         come = Input(machine.now, name, data, connected)
         apply(machine, come)
         self.journal(come)
-        self._announce()
+        if was_idle and data and not self._halting:
+            self._go_on()
+        else:
+            self._announce()

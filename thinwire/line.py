@@ -224,6 +224,7 @@ class StreamLine:
         self.unsent = Backlog()
         self.spin = 0.0
         self._stream = stream
+        self._prompt = stream if isinstance(stream, Prompt) else None
         self._work = trio.Event()
         self._idle = trio.Event()
 
@@ -249,9 +250,9 @@ class StreamLine:
 
     def push(self, data: bytes) -> None:
         """See Line."""
-        if isinstance(self._stream, Prompt) and not self.unsent.size:
+        if self._prompt is not None and not self.unsent.size:
             try:
-                data = data[self._stream.send_now(data) :]
+                data = data[self._prompt.send_now(data) :]
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return  # the reader finds out
             if not data:
