@@ -48,17 +48,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Become gdb; returns only by raising UserError."""
     program = find_gdb()
     machine = find_machine(arguments.endpoint) if arguments.endpoint else None
-    ports = Ports(machine.base if machine else arguments.base)
     if arguments.endpoint and machine is None:
-        endpoint = gdb_address(parse_endpoint(arguments.endpoint))
+        place = parse_endpoint(arguments.endpoint)
+        endpoint, neighbours = gdb_address(place), ports_around(place)
     else:
-        endpoint = find_listener(ports)
+        neighbours = [Ports(machine.base if machine else arguments.base)]
+        endpoint = find_listener(neighbours[0])
     kernel = find_kernel(arguments.kernel or (machine.symbols if machine else None))
     command = [program, *connect_arguments(endpoint, kernel), *arguments.foreign]
     environment = dict(os.environ)
-    control = trio.run(find_control, Connect(LOOPBACK, ports.console))
-    if control is not None:
-        environment["K42_CONTROL"] = control.path
+    # Another machine's console must not be typed on.
+    environment.pop("K42_CONTROL", None)
+    for ports in neighbours:
+        control = trio.run(find_control, Connect(LOOPBACK, ports.console))
+        if control is not None:
+            environment["K42_CONTROL"] = control.path
     try:
         os.execve(program, command, environment)
     except OSError as error:
@@ -123,6 +127,14 @@ def gdb_address(endpoint: Endpoint) -> str:
         case ConnectUnix(path) | Device(path):
             return path
     raise UserError(f"{endpoint}: gdb connects to HOST:PORT, unix:PATH or a device")
+
+
+def ports_around(endpoint: Endpoint) -> list[Ports]:
+    """Return the sets of our ports that `endpoint` may belong to: none if it is not on this machine."""
+    match endpoint:
+        case Connect(host, port) if host in ("localhost", LOOPBACK):
+            return Ports.around_gdb(port)
+    return []
 
 
 def find_listener(ports: Ports) -> str:

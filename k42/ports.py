@@ -45,6 +45,12 @@ class Ports:
         """gdb by way of the emulator's stub."""
         return self.base + _EMULATOR_GDB
 
+    @classmethod
+    def around_gdb(cls, port: int) -> list[Ports]:
+        """The sets of ports in which `port` is one that gdb connects to."""
+        bases = (port - 1, port - _EMULATOR_GDB)
+        return [cls(base) for base in bases if 2 <= base <= 65535 - _EMULATOR_GDB]
+
     def channel(self, number: int) -> int:
         """The port of a further thinwire channel."""
         return self.base + number
