@@ -5,7 +5,7 @@ for a reason somebody wants to hear: `run` with a breakpoint whose condition hol
 after one instruction.  The traps that a step needs are planted here, and removed before
 the target runs from there.
 
-It does not know who waits for the job, nor that a job can be interrupted; `client` does.
+It does not know who waits for the job, nor that a job can be interrupted; `whereabouts` does.
 """
 
 from __future__ import annotations

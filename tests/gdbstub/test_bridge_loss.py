@@ -15,6 +15,7 @@ from gdbstub.packet import frame
 from gdbstub.quirks import K42
 from gdbstub.server import serve
 from gdbstub.surroundings import Surroundings
+from gdbstub.target import SIGINT, Action, ActionKind, Breakpoint, BreakpointKind, StopKind, StopReason
 
 FIB = program.symbols()["fib"]
 SAY = program.symbols()["say"]
@@ -79,3 +80,42 @@ def test_a_client_may_vanish_at_any_moment(plan: list[tuple[list[bytes], int]]) 
         trio.run(main)
     assert not stub.violations
     assert (stub.naks, stub.repeats) == (0, 0), stub.log
+
+
+def test_a_stop_nobody_wants_any_more_ends_an_interrupt() -> None:
+    """The trap of a debugger that left is met while its successor waits: that is where the kernel stands.
+
+    Going on from there would lose the interrupt, which saw a stop coming and typed nothing.
+    """
+    stub = K42Stub(program.load())
+    stub.press_key()
+    typed = 0
+    at_fib = Breakpoint(BreakpointKind.SOFTWARE, FIB)
+
+    async def break_in() -> None:
+        nonlocal typed
+        typed += 1
+
+    async def main() -> StopReason:
+        ours, theirs = trio.testing.memory_stream_pair()
+        stub.attach(theirs)
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stub.run)
+                async with connect(ours, K42, Surroundings(break_in=break_in)) as target:
+                    await target.wait_stop()
+                    await target.insert(at_fib)
+                    await target.resume([Action(ActionKind.CONTINUE)])
+                    while stub.stops < 2:
+                        await trio.lowlevel.checkpoint()
+                    await target.remove(at_fib)
+                    await target.interrupt()
+                    reason = await target.wait_stop()
+                    await target.detach()
+                nursery.cancel_scope.cancel()
+        return reason
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdbstub.whereabouts.ON_ITS_WAY", 20.0)
+        reason = trio.run(main)
+    assert (reason.kind, reason.signal, typed) == (StopKind.SIGNAL, SIGINT, 0)
