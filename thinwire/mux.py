@@ -52,7 +52,11 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_GARBAGE = 64
-"""So many bytes that are neither frames nor text, without a frame between them, are `Garbled`."""
+"""So many bytes that are neither frames nor text, with silence behind them and no frame, are `Garbled`."""
+GARBAGE_SILENCE = 0.25
+"""Seconds: a target that prints such bytes at the right speed says a frame soon after, one that starts anew
+at its first speed pauses now and then without one.
+"""
 _TEXT = bytes([*range(7, 14), 27, *range(32, 127)])
 
 
@@ -82,7 +86,7 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class Garbled:
-    """A long run of bytes that are neither frames nor text: the two ends may disagree about the speed."""
+    """Many bytes that were neither frames nor text, then silence: the ends may disagree about the speed."""
 
 
 Action = ChangeSpeed | Ended | Restarted | Garbled
@@ -143,6 +147,8 @@ class Mux(Switchboard):
         decoder = self._decoder
         if decoder.tail and not decoder.has_lapsed and (wait is None or self.rules.frame_timeout < wait):
             wait = self.rules.frame_timeout
+        if self._garbage >= MAX_GARBAGE and (wait is None or wait > GARBAGE_SILENCE):
+            wait = GARBAGE_SILENCE
         return wait
 
     # What happened
@@ -164,6 +170,7 @@ class Mux(Switchboard):
         self.discarded += len(tail)
         self._forget_transactions()
         self._handshake = Handshake()
+        self._garbage = 0
         self.phase = self._first_phase()
 
     def receive(self, data: bytes) -> bytes:
@@ -192,6 +199,9 @@ class Mux(Switchboard):
             self._show(self._handshake.flush())
         if seconds >= self.rules.frame_timeout and self._decoder.tail:
             self._lapse()
+        if seconds >= GARBAGE_SILENCE and self._garbage >= MAX_GARBAGE:
+            self._garbage = 0
+            self.actions.append(Garbled())
         return super().silence(seconds)
 
     def typed(self, number: int, data: bytes) -> bytes:
@@ -317,9 +327,6 @@ class Mux(Switchboard):
     def _stray(self, data: bytes) -> None:
         """Text between frames: the console's, unless it is the sentinel of a target that starts again."""
         self._garbage += len(data.translate(None, _TEXT))
-        if self._garbage >= MAX_GARBAGE:
-            self._garbage = 0
-            self.actions.append(Garbled())
         self._is_text = True
         rest: bytes | None = data
         while rest is not None:
@@ -345,6 +352,7 @@ class Mux(Switchboard):
 
     def _restart(self) -> None:
         self._forget_transactions()
+        self._garbage = 0
         self.restarts += 1
         self.actions.append(Restarted())
         if self.rules.protocol is Protocol.V2:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from thinwire.frames import Read, Request, Select, SetSpeed, Write, encode, write_ack
 from thinwire.handshake import ANNOUNCEMENT, SENTINEL
-from thinwire.mux import ChangeSpeed, Ended, Mux, Phase, Protocol, Restarted, Rules
+from thinwire.mux import ChangeSpeed, Ended, Garbled, Mux, Phase, Protocol, Restarted, Rules
 
 FRAMED = Rules(assume_framed=True)
 FOREVER = float("inf")
@@ -455,3 +455,17 @@ def test_a_read_on_a_channel_whose_client_left_is_answered_empty_once() -> None:
     mux.attach(1)
     assert mux.next_silence() is None
     assert mux.typed(1, b"x") == b"1  !!x"
+
+
+def test_bytes_that_are_no_text_are_garbage_only_if_silence_follows_and_no_frame() -> None:
+    """A target at the right speed goes on with a frame, at once or soon; one at a wrong speed pauses."""
+    mux = framed(0)
+    above, request = bytes(range(128, 256)), encode(Select(0))
+    assert mux.receive(above + request) == b"!  $ \0\0\0\0"
+    assert mux.receive(above) == b""
+    assert mux.receive(request) == b"!  $ \0\0\0\0"
+    assert mux.actions == [] and mux.next_silence() is None
+    mux.receive(above)
+    assert mux.actions == []
+    mux.silence(mux.next_silence() or 0)
+    assert mux.actions == [Garbled()] and mux.next_silence() is None
