@@ -104,7 +104,17 @@ class Decoded(NamedTuple):
 
 
 #: The files of the instruction set, in the manual's order.
-SECTIONS = ("branch", "integer", "load_store", "float_move", "float_arithmetic", "vector", "system")
+SECTIONS = (
+    "branch",
+    "integer",
+    "load_store",
+    "multiple",
+    "storage_control",
+    "float_move",
+    "float_arithmetic",
+    "vector",
+    "system",
+)
 
 _instructions: list[Instruction] = []
 #: For each primary opcode: (mask, {bits: instruction}), narrowest masks first.

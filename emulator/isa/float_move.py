@@ -14,7 +14,7 @@ from emulator.cpu.state import MSR_FE0, MSR_FE1, MSR_FP
 from emulator.isa import fpscr
 from emulator.isa.bits import MASK64
 from emulator.isa.decode import insn
-from emulator.isa.load_store import address
+from emulator.isa.storage import address
 from emulator.isa.values import Builder, CrField, Fpr, Gpr, Value
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from emulator.cpu.state import MSR_VMX
 from emulator.isa import float_lanes, lanes, wide
 from emulator.isa.decode import insn
 from emulator.isa.lanes import Operation
-from emulator.isa.load_store import address
+from emulator.isa.storage import address
 from emulator.isa.values import Builder, Gpr, Value, Vr
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ DATA = 0x2_0000
 EXCLUDED = {"attn", "simulator_breakpoint", "rfid", "mtmsr", "mtmsrd", "mtspr", "slbmte", "mtsr", "mtsrin"}
 ROWS = [row for row in instructions() if row.name not in EXCLUDED]
 BRANCHES = [row for row in ROWS if row.name in ("b", "bc", "bclr", "bcctr")]
-STORAGE = [row for row in ROWS if {"ra0", "ra"} & set(row.fields) and row.section == "load_store"]
+STORAGE = [row for row in ROWS if {"ra0", "ra"} & set(row.fields) and row.section in oracle.STORAGE_SECTIONS]
 
 
 def handler():
@@ -102,7 +102,7 @@ def encode_form(rng, form, at):
             fields["li" if row.name == "b" else "bd"] = rng.randrange(LENGTH) - at & 0x3FFF
             if row.name == "b":
                 fields["li"] = rng.randrange(LENGTH) - at & 0xFF_FFFF
-        if row.section == "load_store":
+        if row.section in oracle.STORAGE_SECTIONS:
             fields["ra0" if "ra0" in fields else "ra"] = rng.choice([1, 2, 4, 5])
             if "d" in fields:
                 fields["d"] = rng.randrange(-200, 200) & 0xFFFF

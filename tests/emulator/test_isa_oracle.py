@@ -47,7 +47,8 @@ NOT_FOR_USERS = {
 STORAGE = {
     row.name
     for row in instructions()
-    if row.section == "load_store" and row.name not in ("isync", "sync", "eieio", "dcbt", "dcbtst", "icbi")
+    if row.section in oracle.STORAGE_SECTIONS
+    and row.name not in ("isync", "sync", "eieio", "dcbt", "dcbtst", "icbi")
 }
 BRANCHES = {"b", "bc", "bclr", "bcctr"}
 TRAPS = {"tw", "twi", "td", "tdi"}
@@ -172,7 +173,7 @@ def make_records(seed, per_row):
     rng = random.Random(seed)
     records: list[Record] = []
     for row in instructions():
-        if row.name in NOT_FOR_USERS or row.section not in ("branch", "integer", "load_store"):
+        if row.name in NOT_FOR_USERS or row.section not in ("branch", "integer", *oracle.STORAGE_SECTIONS):
             continue
         for number in range(max(per_row, 128) if row.name in BRANCHES else per_row):
             if row.name in STORAGE:
