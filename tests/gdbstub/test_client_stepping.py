@@ -1,245 +1,18 @@
-"""RemoteTarget against four stubs: our own server, QEMU's, the mimic of K42's, and silence."""
-
-import subprocess
-import tempfile
-from collections.abc import Awaitable, Callable
-from functools import partial
-from pathlib import Path
+"""RemoteTarget's steps on the mimic of K42's stub: modes, units, what they cost, what is refused."""
 
 import program
 import pytest
-import trio
-import trio.testing
+from client_session import GO, NOP, STEP, machine_pcs, pc_of, steps, stop, stopped_stub, with_stub, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from k42_stub import K42Stub
-from kgdb_stub import CPU, TASKS, KgdbStub
-from machine_target import MachineTarget
 from mini_machine import Machine, Trap
 
-from gdbstub.client import RemoteTarget, connect
-from gdbstub.quirks import AUTO, K42, KGDB, PLAIN, Quirks
-from gdbstub.server import serve
+from gdbstub.client import RemoteTarget
 from gdbstub.stepping import Mode
 from gdbstub.surroundings import Surroundings
-from gdbstub.target import (
-    SIGINT,
-    SIGSEGV,
-    Action,
-    ActionKind,
-    Breakpoint,
-    BreakpointKind,
-    MemoryFault,
-    StopKind,
-    TargetError,
-)
+from gdbstub.target import SIGSEGV, Breakpoint, BreakpointKind, MemoryFault, StopKind, TargetError
 
-STEP = [Action(ActionKind.STEP)]
-GO = [Action()]
-PATIENCE = 30
-
-Use = Callable[[RemoteTarget], Awaitable[None]]
-
-
-def machine_pcs(machine: Machine, count: int) -> list[int]:
-    pcs = []
-    for _ in range(count):
-        try:
-            machine.step()
-        except Trap:
-            break
-        pcs.append(machine.pc)
-    return pcs
-
-
-async def pc_of(target: RemoteTarget) -> int:
-    assert target.stopped is not None
-    return target.description.value(await target.read_registers(target.stopped.thread), "pc")
-
-
-async def stop(target: RemoteTarget) -> None:
-    await target.interrupt()
-    await target.wait_stop()
-
-
-async def steps(target: RemoteTarget, count: int) -> list[int]:
-    pcs = []
-    for _ in range(count):
-        await target.resume(STEP)
-        reason = await target.wait_stop()
-        assert reason.kind is StopKind.SIGNAL and reason.signal == 5, reason
-        pcs.append(await pc_of(target))
-    return pcs
-
-
-def with_stub(
-    stub: K42Stub, use: Use, surroundings: Surroundings | None = None, quirks: Quirks = K42
-) -> None:
-    """Run `use` on a target that is the mimic of K42's stub; it must have been a quiet client."""
-
-    async def main() -> None:
-        ours, theirs = trio.testing.memory_stream_pair()
-        stub.attach(theirs)
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(stub.run)
-                async with connect(ours, quirks, surroundings) as target:
-                    await use(target)
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
-    assert not stub.violations
-    assert (stub.naks, stub.repeats) == (0, 0), stub.log
-
-
-def stopped_stub(machine: Machine | None = None) -> K42Stub:
-    stub = K42Stub(machine or program.load())
-    stub.press_key()
-    return stub
-
-
-async def conformance(target: RemoteTarget) -> None:
-    """What every stub's target does, whatever is at the other end."""
-    await stop(target)
-    assert await steps(target, 20) == machine_pcs(program.load(), 20)
-    fib = Breakpoint(BreakpointKind.SOFTWARE, program.symbols()["fib"])
-    before = await target.read_memory(fib.addr, 16)
-    await target.insert(fib)
-    assert await target.read_memory(fib.addr, 16) == before
-    for _ in range(2):
-        await target.resume(GO)
-        reason = await target.wait_stop()
-        assert reason.signal == 5 and await pc_of(target) == fib.addr
-        await target.remove(fib)
-        await steps(target, 1)
-        await target.insert(fib)
-    await target.remove(fib)
-    table = program.symbols()["table"]
-    assert await target.read_memory(table, 16) == bytes(7) + b"\3" + bytes(7) + b"\1"
-    await target.write_memory(table + 6, b"\1\2")
-    assert await target.read_memory(table, 8) == bytes(6) + b"\1\2"
-    number = target.description.numbers["r20"]
-    assert target.stopped is not None
-    thread = target.stopped.thread
-    await target.write_register(thread, number, bytes(range(8)))
-    await steps(target, 2)
-    assert await target.read_register(thread, number) == bytes(range(8))
-    with pytest.raises(MemoryFault):
-        await target.read_memory(0x6000_0000, 4)
-
-
-def test_conformance_k42() -> None:
-    with_stub(stopped_stub(), conformance)
-
-
-def test_conformance_k42_found_out() -> None:
-    async def use(target: RemoteTarget) -> None:
-        await conformance(target)
-        assert target.quirks is K42
-
-    with_stub(stopped_stub(), use, quirks=AUTO)
-
-
-def test_a_running_stub_is_found_out_when_it_stops() -> None:
-    stub = K42Stub(program.load())
-
-    async def use(target: RemoteTarget) -> None:
-        with pytest.raises(TargetError, match="enter its debugger"):
-            await target.interrupt()
-        assert target.quirks is AUTO
-        stub.press_key()
-        await target.wait_stop()
-        assert target.quirks is K42
-        await steps(target, 3)
-
-    with_stub(stub, use, quirks=AUTO)
-
-
-@pytest.mark.parametrize("quirks", [PLAIN, AUTO])
-def test_conformance_our_own_server(quirks: Quirks) -> None:
-    async def main() -> None:
-        ours, theirs = trio.testing.memory_stream_pair()
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(serve, theirs, MachineTarget(program.load()))
-                async with connect(ours, quirks) as target:
-                    await conformance(target)
-                    assert target.quirks is PLAIN
-                    assert target.description.register("msr").bits == 64
-                    await target.resume(GO)
-                    await target.interrupt()
-                    assert (await target.wait_stop()).signal == SIGINT
-                    assert await target.monitor("hello") == "you said hello\n"
-                    await target.detach()
-
-    trio.run(main)
-
-
-@pytest.mark.parametrize("quirks", [KGDB, AUTO])
-def test_conformance_kgdb(quirks: Quirks) -> None:
-    texts: list[bytes] = []
-
-    async def main() -> None:
-        ours, theirs = trio.testing.memory_stream_pair()
-        stub = KgdbStub(MachineTarget(program.load()))
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(stub.run, theirs)
-                async with connect(ours, quirks, Surroundings(on_text=texts.append)) as target:
-                    # The greeting is the first thing heard.
-                    while quirks is AUTO and target.quirks is AUTO:
-                        await trio.lowlevel.checkpoint()
-                    await conformance(target)
-                    assert target.quirks is KGDB
-                    assert [thread.id for thread in await target.threads()] == [CPU & 0x7FFFFFFF, *TASKS]
-                    await target.detach()
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
-    assert b"usb 1-1: new device" in b"".join(texts)
-
-
-def test_kgdb_is_found_out_by_its_answers() -> None:
-    async def main() -> None:
-        ours, theirs = trio.testing.memory_stream_pair()
-        stub = KgdbStub(MachineTarget(program.load()), greeting=b"")
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(stub.run, theirs)
-                async with connect(ours, AUTO) as target:
-                    await stop(target)
-                    assert target.quirks is KGDB
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
-
-
-async def when_listening(path: Path) -> trio.SocketStream:
-    """QEMU gives no sign when its socket is there."""
-    for _ in range(1000):
-        try:
-            return await trio.open_unix_socket(path)
-        except OSError:
-            await trio.sleep(0.01)
-    raise AssertionError("qemu-ppc64 does not listen")
-
-
-@pytest.mark.parametrize("quirks", [PLAIN, AUTO])
-def test_conformance_qemu(quirks: Quirks) -> None:
-    async def main() -> None:
-        with tempfile.TemporaryDirectory() as folder, trio.fail_after(PATIENCE):
-            path = Path(folder) / "gdb"
-            command = ["qemu-ppc64", "-cpu", "970", "-g", str(path), str(program.build())]
-            async with trio.open_nursery() as nursery:
-                run = partial(trio.run_process, command, check=False, stderr=subprocess.DEVNULL)
-                await nursery.start(run)
-                stream = await when_listening(path)
-                async with connect(stream, quirks) as target:
-                    await conformance(target)
-                    assert target.quirks is PLAIN
-                nursery.cancel_scope.cancel()
-
-    trio.run(main)
+MTSRR0_R3, MTSRR1_R4, RFID = 0x7C7A03A6, 0x7C9B03A6, 0x4C000024
 
 
 def test_hardware_steps_are_the_machines_own() -> None:
@@ -348,15 +121,6 @@ def test_registers_that_lie_in_memory_are_moved_singly() -> None:
     with_stub(stub, use, Surroundings(register_blocks=(0x6000_0000, BLOCK), text=program_text))
 
 
-def test_a_place_that_does_not_hold_the_registers_is_not_believed() -> None:
-    stub = stopped_stub()
-
-    async def use(target: RemoteTarget) -> None:
-        await conformance(target)
-
-    with_stub(stub, use, Surroundings(register_blocks=(program.symbols()["table"], 0x6000_0000)))
-
-
 @pytest.mark.parametrize("block_at", [None, BLOCK])
 def test_hardware_steps_with_registers_in_memory(block_at: int | None) -> None:
     stub = stopped_stub()
@@ -417,13 +181,6 @@ def test_a_fault_is_a_stop_at_the_instruction_and_leaves_no_trap() -> None:
             assert bytes(machine.memory[0x100]) == code
 
     with_stub(stopped_stub(machine), use)
-
-
-MTSRR0_R3, MTSRR1_R4, RFID, NOP = 0x7C7A03A6, 0x7C9B03A6, 0x4C000024, 0x60000000
-
-
-def words(*values: int) -> bytearray:
-    return bytearray(b"".join(value.to_bytes(4, "big") for value in values))
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -508,104 +265,6 @@ def test_where_no_trap_can_be_auto_steps_by_hardware() -> None:
 
     with_stub(stub, use)
     assert bytes(machine.memory[0x100]) == bytes(words(*[NOP] * 32))
-
-
-def test_a_silent_stub_is_an_error_that_quotes_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdbstub.link.LONGEST_PATIENCE", 0.2)
-
-    async def console() -> bytes:
-        return b"boot\r\none\r\ntwo\r\n\r\nTrap in Debugger at pc c000\r\n\x1b[0m\r\n"
-
-    async def main() -> None:
-        ours, theirs = trio.testing.memory_stream_pair()
-        stub = stopped_stub()
-        stub.attach(theirs)
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(stub.run)
-                async with connect(ours, K42, Surroundings(console=console)) as target:
-                    await stop(target)
-                    nursery.cancel_scope.cancel()
-                    quoted = pytest.raises(TargetError, match="last lines: one . two . Trap in Debugger")
-                    with trio.CancelScope(shield=True), quoted:
-                        await target.read_memory(0x100, 4)
-
-    trio.run(main)
-
-
-def test_a_stub_that_wakes_up_again_is_where_it_was_without_a_trap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdbstub.link.LONGEST_PATIENCE", 0.2)
-    monkeypatch.setattr("gdbstub.link.SILENT_PATIENCE", 0.2)
-    stub = stopped_stub()
-    text_at = min(stub.machine.memory)
-    text = bytes(stub.machine.memory[text_at])
-
-    async def use(target: RemoteTarget) -> None:
-        await stop(target)
-        assert await steps(target, 2) == machine_pcs(program.load(), 2)
-        pc = await pc_of(target)
-        await target.read_memory(pc, 4)
-        stub.frozen = trio.Event()
-        await target.resume(STEP)
-        with pytest.raises(TargetError, match="does not answer"):
-            await target.wait_stop()
-        assert target.stopped is not None
-        stub.frozen.set()
-        stub.frozen = None
-        await trio.testing.wait_all_tasks_blocked(0.01)
-        assert await steps(target, 3) == machine_pcs(program.load(), 5)[2:]
-        await target.detach()
-        assert bytes(stub.machine.memory[text_at])[:4096] == text[:4096]
-
-    with_stub(stub, use)
-
-
-def test_a_stop_that_is_on_its_way_is_waited_for_and_nothing_is_typed() -> None:
-    stub = stopped_stub()
-    stub.delay = 0.02
-    typed = 0
-
-    async def break_in() -> None:
-        nonlocal typed
-        typed += 1
-
-    async def use(target: RemoteTarget) -> None:
-        await stop(target)
-        await target.resume(GO)
-        while not stub.is_running:
-            await trio.lowlevel.checkpoint()
-        stub.press_key()
-        await target.interrupt()
-        await target.wait_stop()
-        assert typed == 0
-
-    with_stub(stub, use, Surroundings(break_in=break_in))
-
-
-def test_a_break_in_is_typed_once_for_a_run_however_often_somebody_presses_control_c() -> None:
-    stub = stopped_stub()
-    typed = 0
-
-    async def break_in() -> None:
-        nonlocal typed
-        typed += 1
-
-    async def use(target: RemoteTarget) -> None:
-        await stop(target)
-        for run in (1, 2):
-            await target.resume(GO)
-            while not stub.is_running:
-                await trio.lowlevel.checkpoint()
-            for _ in range(3):
-                await target.interrupt()
-            assert typed == run
-            stub.press_key()
-            await target.wait_stop()
-        await target.detach()
-        await target.interrupt()
-        assert typed == 3
-
-    with_stub(stub, use, Surroundings(break_in=break_in))
 
 
 def test_monitor_explains_the_mode() -> None:
