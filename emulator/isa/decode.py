@@ -57,7 +57,7 @@ class Instruction:
 
     @property
     def section(self) -> str:
-        """The module that defines it: branch, integer, ..."""
+        """The module that defines it: branch, arithmetic, ..."""
         return self.effect.__module__.rpartition(".")[2]
 
     def field(self, name: str, word: int) -> int:
@@ -106,7 +106,8 @@ class Decoded(NamedTuple):
 #: The files of the instruction set, in the manual's order.
 SECTIONS = (
     "branch",
-    "integer",
+    "arithmetic",
+    "logic",
     "load_store",
     "multiple",
     "storage_control",

@@ -24,6 +24,8 @@ from emulator.memory import Memory
 ROWS = {row.name: row for row in instructions()}
 #: The files of the instruction set whose rows with a base register reach memory.
 STORAGE_SECTIONS = ("load_store", "multiple", "storage_control")
+#: ... and those of fixed-point computations.
+INTEGER_SECTIONS = ("arithmetic", "logic")
 BASE = 0x0100_0000
 HEADER = 0x1000
 POINTER = 31

@@ -244,7 +244,14 @@ def cases():
     case("mtmsrd 0", [encode("mtmsrd", rs=9, wide=1), encode("mfmsr", rt=4)])
     # 32-bit mode: carries, overflows, CR0 and the count are those of the low halves.
     for row in instructions():
-        if row.section == "integer" and row.name not in ("tw", "td", "twi", "tdi", "mtcrf", "mfcr"):
+        if row.section in oracle.INTEGER_SECTIONS and row.name not in (
+            "tw",
+            "td",
+            "twi",
+            "tdi",
+            "mtcrf",
+            "mfcr",
+        ):
             for number in range(8):
                 fields = oracle.random_fields(rng, row)
                 fields |= {

@@ -11,6 +11,7 @@ from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
 from emulator.isa.decode import instructions
 
+SECTIONS = ("branch", *oracle.INTEGER_SECTIONS, *oracle.STORAGE_SECTIONS)
 PER_ROW = int(os.environ.get("ORACLE_RECORDS", "24"))
 
 #: Rows that no user program can run to the end; test_isa_system and test_isa_interrupts have them.
@@ -173,7 +174,7 @@ def make_records(seed, per_row):
     rng = random.Random(seed)
     records: list[Record] = []
     for row in instructions():
-        if row.name in NOT_FOR_USERS or row.section not in ("branch", "integer", *oracle.STORAGE_SECTIONS):
+        if row.name in NOT_FOR_USERS or row.section not in SECTIONS:
             continue
         for number in range(max(per_row, 128) if row.name in BRANCHES else per_row):
             if row.name in STORAGE:
