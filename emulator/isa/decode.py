@@ -113,8 +113,10 @@ SECTIONS = (
     "storage_control",
     "float_move",
     "float_arithmetic",
+    "vector_move",
     "vector",
     "system",
+    "translation",
 )
 
 _instructions: list[Instruction] = []

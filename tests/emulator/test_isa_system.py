@@ -26,9 +26,12 @@ from emulator.isa import fpscr, sprs
 from emulator.isa.decode import instructions
 
 PRIVILEGED = [
-    row for row in instructions() if row.section == "system" and "Book III" in (row.effect.__doc__ or "")
+    row
+    for row in instructions()
+    if row.section in ("system", "translation")
+    and "Book III" in (row.effect.__doc__ or "")
+    and row.name not in ("mfspr", "mtspr")
 ]
-PRIVILEGED = [row for row in PRIVILEGED if row.name not in ("mfspr", "mtspr")]
 
 
 def spr(number):

@@ -14,7 +14,11 @@ from emulator.isa.decode import instructions
 PER_ROW = int(os.environ.get("ORACLE_RECORDS", "24"))
 #: Hints without effect, which QEMU's 970 does not know.
 UNKNOWN_TO_QEMU = {"dst", "dstst"}
-ROWS = [row for row in instructions() if row.section == "vector" and row.name not in UNKNOWN_TO_QEMU]
+ROWS = [
+    row
+    for row in instructions()
+    if row.section in ("vector_move", "vector") and row.name not in UNKNOWN_TO_QEMU
+]
 STORAGE = {row.name for row in ROWS if row.name[:2] in ("lv", "st") and row.name not in ("lvsl", "lvsr")}
 
 SINGLES = [
