@@ -45,9 +45,13 @@ async def open_control(server: Server, path: str, nursery: trio.Nursery, reset: 
     """Serve the control socket of `server` at `path`, until `nursery` ends. Raises LineError."""
 
     async def serve(sock: trio.socket.SocketType) -> None:
+        # A client that leaves, or is put out, ends nothing but itself. `suppress` would not do: an error of a
+        # nursery comes in a group.
         async with trio.SocketStream(sock) as stream:
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            try:
                 await _serve_client(server, stream, peer_name(sock), reset)
+            except* (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
 
     await accept_clients(ListenUnix(path), serve, nursery)
 
@@ -58,20 +62,21 @@ async def _serve_client(server: Server, stream: trio.SocketStream, name: str, re
         case ["status"]:
             await stream.send_all(b"ok\n" + json.dumps(server.status()).encode() + b"\n")
         case ["observe", number] if _is_channel(server, number):
-            await stream.send_all(b"ok\n")
-            await _join(server.observe(int(number)), stream)
+            async with server.observe(int(number)) as channel:
+                await stream.send_all(b"ok\n")
+                await _join(channel, stream)
         case ["attach" | "take" as word, number] if _is_channel(server, number):
             try:
-                channel = server.attach(int(number), name, take=word == "take")
+                writer = server.attach(int(number), name, take=word == "take")
             except ChannelBusy as busy:
                 await _refuse(stream, str(busy))
                 return
-            async with channel:
+            async with writer:
                 await stream.send_all(b"ok\n")
                 if rest:
-                    await channel.send_all(rest)
-                await _join(channel, stream)
-        case ["inject", number, length] if _is_channel(server, number) and length.isdigit():
+                    await writer.send_all(rest)
+                await _join(writer, stream)
+        case ["inject", number, length] if _is_channel(server, number) and length.isdecimal():
             await _inject(server, stream, int(number), int(length), rest)
         case ["reset"]:
             await _reset(stream, reset)
@@ -107,7 +112,7 @@ async def _reset(stream: trio.SocketStream, reset: Reset | None) -> None:
 
 
 def _is_channel(server: Server, number: str) -> bool:
-    return number.isdigit() and int(number) in server.ports
+    return number.isdecimal() and int(number) in server.ports
 
 
 async def _refuse(stream: trio.SocketStream, reason: str) -> None:

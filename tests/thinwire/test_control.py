@@ -117,6 +117,8 @@ def test_nonsense_is_refused_in_a_line(tmp_path: Path) -> None:
                 b"inject 0 x\n",
                 b"\xff" * 500,
                 b"observe\n",
+                "observe \u00b2\n".encode(),
+                "inject 0 \u00b2\n".encode(),
             ):
                 stream = await trio.open_unix_socket(path)
                 await stream.send_all(nonsense)
@@ -124,6 +126,54 @@ def test_nonsense_is_refused_in_a_line(tmp_path: Path) -> None:
                 assert answer.startswith(b"error "), (nonsense, answer)
                 await stream.aclose()
             assert await victim.select(0) == set()
+
+    trio.run(main)
+
+
+def test_a_client_may_leave_at_any_time(tmp_path: Path) -> None:
+    """A Unix socket that is closed with something unread is reset, and a write to it fails."""
+    path = f"{tmp_path}/s"
+
+    async def main() -> None:
+        async with controlled(path) as (server, victim):
+            server.attach(1)
+            for command in (b"observe 0\n", b"observe 1\n", b"attach 0\n"):
+                stream = await trio.open_unix_socket(path)
+                await stream.send_all(command)
+                assert await receive(stream, 3) == b"ok\n"
+                await victim.write(0, b"unread")
+                await victim.write(1, b"unread")
+                await trio.lowlevel.wait_readable(stream.socket)
+                await stream.aclose()
+                while any(channel.observers for channel in server.mux.channels.values()):
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                await server.ports[0].free.wait()
+            assert await control.ask_status(path) == server.status()
+
+    trio.run(main)
+
+
+def test_who_is_put_out_may_be_typing(tmp_path: Path) -> None:
+    path = f"{tmp_path}/s"
+
+    async def main() -> None:
+        async with controlled(path) as (server, _):
+            first = await control.attach(path, 1)
+
+            async def type_on() -> None:
+                with pytest.raises(trio.BrokenResourceError):
+                    while True:
+                        await first.send_all(bytes(server.mux.rules.input_limit))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(type_on)
+                while not server.ports[1].is_full:
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                await trio.testing.wait_all_tasks_blocked(0.1)
+                second = await control.attach(path, 1, take=True)
+            assert await control.ask_status(path) == server.status()
+            await first.aclose()
+            await second.aclose()
 
     trio.run(main)
 
