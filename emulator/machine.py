@@ -92,7 +92,7 @@ class Machine:
         match self.config.kind:
             case MachineKind.HARDWARE:
                 self.uart = Uart16550(self.wire, self.timers.elapsed)
-                self.memory.add_device(SERIAL_PORT, uart16550.REGISTERS, self.uart)
+                self.memory.add_device(SERIAL_PORT, uart16550.REGISTERS, self.uart, self.uart.address)
                 self.processor.takes_vmx_assist = True
             case MachineKind.MAMBO:
                 calls = SimulatorCalls(self.console, self.wire, self.config.epoch)

@@ -55,6 +55,8 @@ class Region:
     start: int
     length: int
     device: Device
+    #: Host address of the state of a device that native code knows as well (engines/llvm_uart); 0: of none.
+    native: int = 0
 
 
 class Memory:
@@ -74,12 +76,12 @@ class Memory:
         #: Called with (real address, length) after `write`.
         self.on_write: list[Callable[[int, int], None]] = []
 
-    def add_device(self, start: int, length: int, device: Device) -> None:
+    def add_device(self, start: int, length: int, device: Device, native: int = 0) -> None:
         """Let `device` answer at [start, start + length).  Raises ValueError if something else does."""
         end = start + length
         if start < self.size or any(start < r.start + r.length and r.start < end for r in self.regions):
             raise ValueError(f"device at {start:#x} overlaps memory or another device")
-        self.regions.append(Region(start, length, device))
+        self.regions.append(Region(start, length, device, native))
 
     def clear(self) -> None:
         """Make all RAM zero, telling nobody."""

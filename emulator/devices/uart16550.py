@@ -9,10 +9,15 @@ readings, each soon after the last and none of them of use, the next one ends th
 with nothing done and a time the guest may sleep; the time doubles while the silence lasts.  So an idle
 guest costs nothing although it polls, and one that looks at the UART now and then while it computes is
 left alone.
+
+Half a dozen accesses for each byte that moves: what the guest's loops read and write lies in words
+(`Word`), so that native code does the common ones by itself (engines/llvm_uart), and exactly so: it comes
+here for everything else.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -46,11 +51,27 @@ class Register(IntEnum):
     SCRATCH = 7
 
 
+class Word(IntEnum):
+    """Indexes of a UART's words."""
+
+    #: Readings in vain that are left to the guest, how long it sleeps then, and when it read last.
+    PATIENCE = 0
+    SLEEP = 1
+    LAST_POLL = 2
+    LINE_CONTROL = 3
+    MODEM_CONTROL = 4
+    #: Address of the port's words.
+    PORT = 5
+
+
 _LINE_STATUS = int(Register.LINE_STATUS)
+_PATIENCE, _SLEEP, _LAST_POLL = map(int, (Word.PATIENCE, Word.SLEEP, Word.LAST_POLL))
+_LINE_CONTROL, _MODEM_CONTROL = int(Word.LINE_CONTROL), int(Word.MODEM_CONTROL)
 
 LCR_DIVISOR_ACCESS = 0x80
 MCR_DTR = 0x01
 MCR_RTS = 0x02
+MCR_BITS = 0x1F
 LSR_DATA_READY = 0x01
 LSR_TRANSMITTER_EMPTY = 0x60  # holding register and shift register
 MSR_CTS = 0x10
@@ -66,20 +87,24 @@ class Uart16550:
         """Join the UART to `port`; `now` returns the guest time in instructions."""
         self.port = port
         self._now = now
-        self._patience = PATIENCE
-        self._sleep = FIRST_SLEEP
-        self._last_poll = 0
+        self.words = array("Q", [0]) * len(Word)
+        self.words[Word.PORT] = port.words.buffer_info()[0]
         self.reset()
 
     def reset(self) -> None:
         """Return to the state after power-on: 9600 bits/s, modem lines off."""
         self._divisor = BASE_SPEED // 9600
         self._interrupt_enable = 0
-        self._line_control = 3
-        self._modem_control = 0
         self._scratch = 0
+        self.words[_LINE_CONTROL] = 3
+        self.words[_MODEM_CONTROL] = 0
+        self.words[_LAST_POLL] = 0
         self._stop_waiting()
-        self._last_poll = 0
+
+    @property
+    def address(self) -> int:
+        """Where the words lie in the host, for native engines."""
+        return self.words.buffer_info()[0]
 
     @property
     def speed(self) -> int:
@@ -89,12 +114,12 @@ class Uart16550:
     @property
     def dtr(self) -> bool:
         """Whether the guest says it is there."""
-        return bool(self._modem_control & MCR_DTR)
+        return bool(self.words[_MODEM_CONTROL] & MCR_DTR)
 
     @property
     def rts(self) -> bool:
         """Whether the guest asks for bytes."""
-        return bool(self._modem_control & MCR_RTS)
+        return bool(self.words[_MODEM_CONTROL] & MCR_RTS)
 
     def load(self, offset: int, size: int) -> int:
         """Read `size` registers from `offset`; raises Leave when the guest is found to be waiting."""
@@ -117,7 +142,7 @@ class Uart16550:
             ready = LSR_DATA_READY if port.waiting else 0
             self._poll(bool(ready))
             return ready | (LSR_TRANSMITTER_EMPTY if port.space else 0)
-        divisor_access = self._line_control & LCR_DIVISOR_ACCESS
+        divisor_access = self.words[_LINE_CONTROL] & LCR_DIVISOR_ACCESS
         match register:
             case Register.DATA if divisor_access:
                 return self._divisor & 0xFF
@@ -132,9 +157,9 @@ class Uart16550:
             case Register.INTERRUPT_ID:
                 return _NO_INTERRUPT
             case Register.LINE_CONTROL:
-                return self._line_control
+                return self.words[_LINE_CONTROL]
             case Register.MODEM_CONTROL:
-                return self._modem_control
+                return self.words[_MODEM_CONTROL]
             case Register.MODEM_STATUS:
                 self._poll(self.port.connected)
                 return MSR_CTS | MSR_DSR | MSR_DCD if self.port.connected else 0
@@ -142,7 +167,7 @@ class Uart16550:
                 return self._scratch
 
     def _store(self, register: int, value: int) -> None:
-        divisor_access = self._line_control & LCR_DIVISOR_ACCESS
+        divisor_access = self.words[_LINE_CONTROL] & LCR_DIVISOR_ACCESS
         match register:
             case Register.DATA if divisor_access:
                 self._divisor = self._divisor & 0xFF00 | value
@@ -155,30 +180,30 @@ class Uart16550:
             case Register.INTERRUPT_ENABLE:
                 self._interrupt_enable = value & 0xF
             case Register.LINE_CONTROL:
-                self._line_control = value
+                self.words[_LINE_CONTROL] = value
             case Register.MODEM_CONTROL:
-                self._modem_control = value & 0x1F
+                self.words[_MODEM_CONTROL] = value & MCR_BITS
             case Register.SCRATCH:
                 self._scratch = value
 
     def _poll(self, useful: bool) -> None:
         """Count a status reading; raise Leave if it is one too many."""
-        now = self._now()
-        soon = now - self._last_poll < POLL_DISTANCE
-        self._last_poll = now
+        words, now = self.words, self._now()
+        soon = now - words[_LAST_POLL] < POLL_DISTANCE
+        words[_LAST_POLL] = now
         if useful or not soon:
             self._stop_waiting()
             return
-        if self._patience:
-            self._patience -= 1
+        if words[_PATIENCE]:
+            words[_PATIENCE] -= 1
             return
-        sleep = self._sleep
-        self._patience = PATIENCE_AFTER_SLEEP
-        self._sleep = min(2 * sleep, LONGEST_SLEEP)
+        sleep = words[_SLEEP]
+        words[_PATIENCE] = PATIENCE_AFTER_SLEEP
+        words[_SLEEP] = min(2 * sleep, LONGEST_SLEEP)
         # The sleep itself must not look like a computation between two readings.
-        self._last_poll = now + sleep
+        words[_LAST_POLL] = now + sleep
         raise Leave(ExitKind.IDLE, sleep, retry=True)
 
     def _stop_waiting(self) -> None:
-        self._patience = PATIENCE
-        self._sleep = FIRST_SLEEP
+        self.words[_PATIENCE] = PATIENCE
+        self.words[_SLEEP] = FIRST_SLEEP

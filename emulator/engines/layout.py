@@ -29,7 +29,8 @@ _FIRST = INDEX["engine"]
 END = _FIRST
 #: Why native code came back: one of the reasons below.
 REASON = _FIRST + 1
-#: Addresses of the callbacks: load(ea, size), store(ea, size, value), call(helper, ...), lookup(ea).
+#: Addresses of what native code calls: load(ea, size, state), store(ea, size, value, state),
+#: call(helper, ...), lookup(ea).
 LOAD = _FIRST + 2
 STORE = _FIRST + 3
 CALL = _FIRST + 4
@@ -61,6 +62,15 @@ FAR_TLBS = _FIRST + 16
 PARTED = _FIRST + 17
 PARTED_HANDLER = _FIRST + 18
 PARTED_SINGLE = _FIRST + 19
+
+#: What native code leaves to Python of the loads and stores above (llvm_uart): addresses of callbacks.
+PYTHON_LOAD = _FIRST + 20
+PYTHON_STORE = _FIRST + 21
+#: Address of the UART's words; the effective address where its registers may be loaded, and the FAR_TLB of
+#: the context in which that holds, or 0; the same two for stores.
+UART = _FIRST + 22
+UART_LOADS = _FIRST + 23
+UART_STORES = _FIRST + 25
 
 #: Numbers by which handlers ask for a page to be put into the TLB; no helper's (names.helper_number).
 FILL_LOAD = 1

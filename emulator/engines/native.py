@@ -39,12 +39,14 @@ _SOURCES = (
     "engines/pairs.py",
     "engines/native.py",
     "cpu/state.py",
+    "devices/port.py",
+    "devices/uart16550.py",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What is compiled together: the forms of a section of the ISA in a mode, or the pairs."""
+    """What is compiled together: the forms of a section of the ISA in a mode, the pairs, or the UART."""
 
     section: str
     is64: bool
@@ -62,6 +64,8 @@ class Group:
         return [form for row in rows for form in forms(row, self.is64)]
 
 
+#: No instructions, but what they come to for the registers of the UART.
+UART = Group("uart", True)
 #: A pair is made of what does not depend on the mode, or is of 64-bit mode.
 PAIRS = Group("pairs", True)
 
@@ -126,11 +130,13 @@ def _target_machine() -> Any:
 def _compile(group: Group) -> Compiled:
     # Not needed where the cache has everything.
     from emulator.engines.llvm_module import print_module
+    from emulator.engines.llvm_uart import print_uart
 
     _announce()
     machine = _target_machine()
     helpers: set[str] = set()
-    module = llvm.parse_assembly(print_module(group.entries(), helpers))
+    source = print_uart() if group == UART else print_module(group.entries(), helpers)
+    module = llvm.parse_assembly(source)
     # Elsewhere LLVM's passes cost a third more time, and code generation alone comes to the same code.
     if group.section == "vector":
         _simplify(module, machine)

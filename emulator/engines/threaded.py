@@ -5,9 +5,10 @@ on in the next page.  It belongs to an effective page, a real page and a mode.  
 handler `decode`, which comes back here; a breakpoint is the handler `breakpoint`; forgetting a page is
 writing `decode` again.
 
-Native code comes to Python for what it cannot do itself: a load or store whose page is not in the TLB, a
-helper, a jump whose target is not in the jump table.  An exception in such a callback is kept, the handler
-leaves with pc and icount as before its instruction, and `_execute` raises it again.
+Native code comes to Python for what it cannot do itself: a load or store whose page is not in the TLB (but
+for most of the UART's registers, engines/llvm_uart), a helper, a jump whose target is not in the jump table.
+An exception in such a callback is kept, the handler leaves with pc and icount as before its instruction, and
+`_execute` raises it again.
 
 Tags in the TLB and keys in the jump table carry the MSR bits translation depends on, so an interrupt's
 change of context costs nothing; a new `mmu.generation` empties both.
@@ -39,8 +40,8 @@ from emulator.memory import Device
 _PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
 _WORDS_PER_RECORD = RECORD_SIZE // 8
 _FIRST_SINGLE = layout.SINGLES_OFFSET // 8
-_LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
-_STORE = ctypes.CFUNCTYPE(None, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+_LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 3)
+_STORE = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
 _CALL = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 7)
 _LOOKUP = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)
 _ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
@@ -172,6 +173,13 @@ class ThreadedEngine:
                 self._copies.pop(code.address + RECORD_SIZE * index, None)
 
     # Running.
+        words[layout.PYTHON_LOAD], words[layout.PYTHON_STORE] = words[layout.LOAD], words[layout.STORE]
+        uart = next((region.native for region in self._processor.memory.regions if region.native), 0)
+        if uart:
+            native_uart = native.handlers(native.UART)
+            words[layout.UART] = uart
+            words[layout.LOAD] = native_uart.address("device_load")
+            words[layout.STORE] = native_uart.address("device_store")
 
     def _connect(self) -> None:
         """Write the addresses native code needs into the state block."""
@@ -430,7 +438,7 @@ class ThreadedEngine:
 
     # Callbacks.  None of them lets an exception into native code.
 
-    def _load(self, address: int, size: int) -> int:
+    def _load(self, address: int, size: int, _state: int) -> int:
         try:
             if (found := self._device_loads.get((address, size, self._words[layout.FAR_TLB]))) is not None:
                 return found.device.load(found.offset, size)
@@ -440,7 +448,7 @@ class ThreadedEngine:
         except BaseException as error:
             return self._keep(error)
 
-    def _store(self, address: int, size: int, value: int) -> None:
+    def _store(self, address: int, size: int, value: int, _state: int) -> None:
         try:
             if (found := self._device_stores.get((address, size, self._words[layout.FAR_TLB]))) is not None:
                 found.device.store(found.offset, size, value & (1 << 8 * size) - 1)
@@ -507,8 +515,12 @@ class ThreadedEngine:
         for region in processor.memory.regions:
             if region.start <= real and real + size <= region.start + region.length:
                 found = self._device_loads if access is Access.LOAD else self._device_stores
-                register = DeviceRegister(region.device, real - region.start)
-                found[address, size, self._words[layout.FAR_TLB]] = register
+                context, offset = self._words[layout.FAR_TLB], real - region.start
+                found[address, size, context] = DeviceRegister(region.device, offset)
+                if region.native:
+                    # All its registers lie in one page; what holds for one of them holds for the others.
+                    place = layout.UART_LOADS if access is Access.LOAD else layout.UART_STORES
+                    self._words[place], self._words[place + 1] = address - offset & MASK64, context
 
     def _forget_devices(self) -> None:
         self._device_loads.clear()
@@ -516,6 +528,7 @@ class ThreadedEngine:
 
 
 @cache
+        self._words[layout.UART_LOADS + 1] = self._words[layout.UART_STORES + 1] = 0
 def _followers(first: Form) -> Followers | None:
     """Return the handlers of the pairs that `first` begins, by their second form."""
     pairs = pairs_of(first)
