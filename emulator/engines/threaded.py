@@ -173,13 +173,6 @@ class ThreadedEngine:
                 self._copies.pop(code.address + RECORD_SIZE * index, None)
 
     # Running.
-        words[layout.PYTHON_LOAD], words[layout.PYTHON_STORE] = words[layout.LOAD], words[layout.STORE]
-        uart = next((region.native for region in self._processor.memory.regions if region.native), 0)
-        if uart:
-            native_uart = native.handlers(native.UART)
-            words[layout.UART] = uart
-            words[layout.LOAD] = native_uart.address("device_load")
-            words[layout.STORE] = native_uart.address("device_store")
 
     def _connect(self) -> None:
         """Write the addresses native code needs into the state block."""
@@ -188,6 +181,13 @@ class ThreadedEngine:
             (layout.LOAD, layout.STORE, layout.CALL, layout.LOOKUP), self._callbacks, strict=True
         ):
             words[index] = ctypes.cast(callback, ctypes.c_void_p).value or 0
+        words[layout.PYTHON_LOAD], words[layout.PYTHON_STORE] = words[layout.LOAD], words[layout.STORE]
+        uart = next((region.native for region in self._processor.memory.regions if region.native), 0)
+        if uart:
+            native_uart = native.handlers(native.UART)
+            words[layout.UART] = uart
+            words[layout.LOAD] = native_uart.address("device_load")
+            words[layout.STORE] = native_uart.address("device_store")
         words[layout.STOP_HANDLER] = self._stop_handler
         words[layout.PLANTED] = 0
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
@@ -523,12 +523,12 @@ class ThreadedEngine:
                     self._words[place], self._words[place + 1] = address - offset & MASK64, context
 
     def _forget_devices(self) -> None:
+        self._words[layout.UART_LOADS + 1] = self._words[layout.UART_STORES + 1] = 0
         self._device_loads.clear()
         self._device_stores.clear()
 
 
 @cache
-        self._words[layout.UART_LOADS + 1] = self._words[layout.UART_STORES + 1] = 0
 def _followers(first: Form) -> Followers | None:
     """Return the handlers of the pairs that `first` begins, by their second form."""
     pairs = pairs_of(first)
