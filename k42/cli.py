@@ -64,14 +64,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return int(arguments.run(arguments))
     except BaseException as error:
         match only_error(error):
-            case (
-                UserError()
-                | EndpointError()
-                | LineError()
-                | ServeError()
-                | ControlError()
-                | LoadError() as mistake
-            ):
+            case mistake if isinstance(mistake, MISTAKES):
                 print(f"k42 {arguments.command}: {mistake}", file=sys.stderr)
                 return USAGE_ERROR
             case KeyboardInterrupt():
@@ -80,7 +73,6 @@ def _run(argv: Sequence[str] | None) -> int:
                 return SIGNALLED + number
             case BrokenPipeError():
                 # `k42 trace show FILE | head`: nobody reads any more, and that is fine.
-                sys.stderr.close()
                 return 0
         raise
 

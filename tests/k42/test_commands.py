@@ -62,6 +62,16 @@ def test_bad_input_gets_one_line_and_status_2(k42: Path, arguments: list[str], n
     assert names in lines[0]
 
 
+def test_output_that_nobody_reads_any_more_is_no_error(k42: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [str(k42), "doctor"], stdout=writer, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_port_in_use_is_named(k42: Path, running_up: RunningUp) -> None:
     async def main() -> None:
         async with running_up() as up:
