@@ -342,9 +342,9 @@ def _plan(row: Instruction) -> tuple[tuple[str, Role, int, int, Callable[[int], 
 @cache
 def _form(row: Instruction, known: tuple[int, ...], is64: bool) -> Form:
     form = Form(row, known, is64)
-    if not is64 and not trace(form).is_mode_sensitive:
-        return _form(row, known, True)
-    return form
+    if is64 or any(trace(form, has_host_units=units).is_mode_sensitive for units in (False, True)):
+        return form
+    return _form(row, known, True)
 
 
 def forms(row: Instruction, is64: bool) -> list[Form]:
