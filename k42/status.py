@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 import trio
 
@@ -31,19 +32,21 @@ def run(arguments: argparse.Namespace) -> int:
         for path, status in answers.items():
             print(f"{path}\n{describe(status)}")
         if not answers:
-            print("nothing runs here: `k42 up` or `k42 mux` would")
+            print("nothing answers here: `k42 up` or `k42 mux` would")
     return 0 if answers else 1
 
 
 async def _ask_all(paths: list[str]) -> dict[str, dict[str, object]]:
-    """Ask the named control sockets, or all that answer.  Raises ControlError if a named one does not."""
+    """Ask the named control sockets, or all that answer.  Raises ControlError if nobody is at a named one."""
     answers = {}
     for path in paths or find():
         try:
             with trio.fail_after(ANSWER_SECONDS):
                 answers[path] = await ask_status(path)
-        except (ControlError, trio.TooSlowError) as error:
+        except ControlError:
             # What a process left behind when it was killed is nobody's error.
             if paths:
-                raise ControlError(str(error) or f"{path} does not answer") from None
+                raise
+        except trio.TooSlowError:
+            print(f"{path} does not answer; is its process stopped or very busy?", file=sys.stderr)
     return answers

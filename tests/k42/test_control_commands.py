@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -50,6 +51,19 @@ async def start(k42: Path, nursery: trio.Nursery, *arguments: str) -> Console:
 async def status(k42: Path, *arguments: str) -> str:
     done = await trio.run_process([str(k42), "status", *arguments], capture_stdout=True, check=False)
     return done.stdout.decode()
+
+
+def test_status_names_whoever_does_not_answer(
+    k42: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "k42").mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "k42" / "up-1"))
+        silent.listen()
+        done = subprocess.run([str(k42), "status"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "up-1 does not answer" in done.stderr
 
 
 def test_status_names_the_ports_and_counts_the_bytes(k42: Path, running_up: RunningUp) -> None:
