@@ -66,6 +66,8 @@ class Port:
         """Whether a later writer first gets the last output again."""
         self.clients = 0
         """How many clients there have been."""
+        self.bereave: Callable[[], None] = lambda: None
+        """Called when a client leaves while the victim waits for what it would have sent."""
         self.free = trio.Event()
         """Set while nobody holds the channel."""
         self.free.set()
@@ -128,6 +130,8 @@ class Port:
         self.free.set()
         CONNECTIONS.info("connection lost on channel %d (%s)", self.number, holder.name)
         self._send(self.mux.detach(self.number))
+        if self.channel.held_reads:
+            self.bereave()
 
     # Moving bytes
 

@@ -36,10 +36,13 @@ class Lookout:
         """A task of this process has something to do, or waits for a client: do not linger this time."""
 
     def watch(self, descriptor: int, bring: Callable[[], bool]) -> None:
-        """Call `bring` whenever a client's descriptor is readable, or its other side gone.
+        """Call `bring` whenever a client's descriptor is readable, or its other side gone; harmless if we do
+        already.
 
         Raises PermissionError for a plain file, which always is.
         """
+        if descriptor in self._bring:
+            return
         self._all.register(descriptor, _CLIENT)
         self._clients.register(descriptor, _CLIENT)
         self._bring[descriptor] = bring

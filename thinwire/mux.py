@@ -5,7 +5,7 @@ The owner (`server`, or a test) tells the mux what happens and moves the bytes i
     receive(bytes from the line)            -> bytes for the line
     typed(channel, bytes from its client)   -> bytes for the line
     taken(channel, count)                   -> bytes for the line: the client accepted so much of `outgoing`
-    line_opened() / line_closed() / silence()  likewise
+    line_opened() / line_closed() / line_full() / silence()  likewise
 
 After each call `changed` names the channels with new output and `actions` what else is to be done (speed,
 end, restart). What clients have sent should be told before the bytes of the line that came after it.
@@ -116,7 +116,7 @@ class Mux(Switchboard):
         self.strays = 0
         self.restarts = 0
         self._record: Callable[[Passage], None] | None = None
-        self._line_is_up = False
+        self._takes_typing = False
         self._decoder = Decoder()
         self._handshake = Handshake()
         self._garbage = 0  # bytes since the last frame that are no text
@@ -155,15 +155,21 @@ class Mux(Switchboard):
 
     def line_opened(self) -> bytes:
         """The line is up. What the console typed meanwhile goes out if the victim speaks text."""
-        self._line_is_up = True
+        self._takes_typing = True
         console = self.channels.get(CONSOLE)
         if console and self.phase is not Phase.FRAMED:
+            if console.incoming.size >= self.rules.input_limit:
+                self.relieved.add(CONSOLE)
             self._type_text(console.incoming.take(console.incoming.size))
         return self._flush_replies()
 
+    def line_full(self) -> None:
+        """The line takes nothing for now: typing waits for the next `line_opened`."""
+        self._takes_typing = False
+
     def line_closed(self) -> None:
         """The line is gone: whatever was under way on it is void."""
-        self._line_is_up = False
+        self._takes_typing = False
         self._show(self._handshake.flush())
         tail = self._decoder.abandon()
         self.recorded(Direction.FROM_VICTIM, False, tail)
@@ -206,7 +212,7 @@ class Mux(Switchboard):
 
     def typed(self, number: int, data: bytes) -> bytes:
         """The client of a channel sent bytes."""
-        if number == CONSOLE and self.phase is not Phase.FRAMED and self._line_is_up:
+        if number == CONSOLE and self.phase is not Phase.FRAMED and self._takes_typing:
             self.channels[number].received += len(data)
             self._type_text(data)
             return self._flush_replies()

@@ -28,6 +28,7 @@ from thinwire.lookout import Lookout
 from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Passage, Restarted, Rules
 from thinwire.serial_line import Manners
 from thinwire.sources import StreamFactory, open_source
+from thinwire.switchboard import ABSENCE
 
 log = logging.getLogger("thinwire")
 
@@ -102,6 +103,8 @@ class Server:
     _line: Line | None = None
     _waits_for_room: bool = False
     _room: trio.Event = field(default_factory=trio.Event)
+    _line_is_full: trio.Event = field(default_factory=trio.Event)
+    _absence: trio.Event = field(default_factory=trio.Event)
 
     def attach(self, number: int, name: str = "in this process", *, take: bool = False) -> ChannelStream:
         """Become the writer of a channel. Raises ChannelBusy unless `take`, which evicts the present one."""
@@ -157,6 +160,9 @@ class Server:
         """Send to the victim what the mux says, and wake the line if a client made room."""
         if data and self._line is not None:
             self._line.push(data)
+            if self._line.unsent.size > MAX_UNSENT:
+                self.mux.line_full()
+                self._line_is_full.set()
         if self._waits_for_room and not self.mux.congested:
             self._room.set()
 
@@ -172,8 +178,9 @@ class Server:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(line.run)
+                    nursery.start_soon(self._resume_typing, line)
                     self.is_line_open = True
-                    self.send(self.mux.line_opened())
+                    self._open_to_typing()
                     await self._converse(line)
                     nursery.cancel_scope.cancel()
             finally:
@@ -212,8 +219,7 @@ class Server:
             if reply:
                 line.push(reply)
             if mux.relieved:
-                while mux.relieved:
-                    self.ports[mux.relieved.pop()].relieved()
+                self._relieve()
             if mux.actions:
                 await self._act(line)
                 if self.ended.is_set() and self.options.end_on_exit:
@@ -230,7 +236,38 @@ class Server:
         log.warning("%s", reason)
         self.mux.line_closed()
         self._offer_output()
+        self._open_to_typing()
+
+    def _open_to_typing(self) -> None:
         self.send(self.mux.line_opened())
+        self._relieve()
+
+    async def _resume_typing(self, line: Line) -> None:
+        """Let typing wait, before the handshake, while the line does not take what was typed."""
+        while True:
+            await self._line_is_full.wait()
+            await line.drain()
+            self._line_is_full = trio.Event()
+            self._open_to_typing()
+
+    async def attend_absence(self) -> None:
+        """When a client has left while the victim waits for its bytes, wait for a successor, then tell the
+        victim, which may hear nothing else meanwhile.
+        """
+        while True:
+            await self._absence.wait()
+            self._absence = trio.Event()
+            await trio.sleep(ABSENCE)
+            self.send(self.mux.tell_absence())
+
+    def bereave(self) -> None:
+        """See Port."""
+        self._absence.set()
+
+    def _relieve(self) -> None:
+        relieved = self.mux.relieved
+        while relieved:
+            self.ports[relieved.pop()].relieved()
 
     def _offer_output(self) -> None:
         changed = self.mux.changed
@@ -289,6 +326,7 @@ async def serve(
     server = Server(options, mux, Lookout())
     for number in channels:
         server.ports[number] = Port(mux, number, server.send, server.lookout)
+        server.ports[number].bereave = server.bereave
         server.ports[number].replays = options.replay and number == CONSOLE
     with ExitStack() as files:
         files.callback(server.lookout.close)
@@ -315,6 +353,7 @@ async def _serve(
     async with open_source(line, options.manners) as source, trio.open_nursery() as nursery:
         server.place = source.place
         nursery.start_soon(server.lookout.attend)
+        nursery.start_soon(server.attend_absence)
         for number, spec in channels.items():
             place = await _join(server, number, spec, openers, nursery)
             server.ports[number].places.append(place)

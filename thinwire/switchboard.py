@@ -139,11 +139,16 @@ class Switchboard:
         """The line has been silent for so long."""
         if self.rules.empty_reads is not None and seconds >= self.rules.empty_reads:
             self._answer_empty(sorted(self._reading))
-        if seconds >= ABSENCE:
-            self._answer_empty([number for number in sorted(self._reading) if self.channels[number].left])
         if seconds >= self.rules.patience:
             for number in sorted(self._withholding):
                 self._give_up(self.channels[number])
+        return self.tell_absence() if seconds >= ABSENCE else self._flush_replies()
+
+    def tell_absence(self) -> bytes:
+        """No successor has come for a client that left: `ABSENCE` has passed since, or since the victim asked
+        for its bytes.
+        """
+        self._answer_empty([number for number in sorted(self._reading) if self.channels[number].left])
         return self._flush_replies()
 
     def typed(self, number: int, data: bytes) -> bytes:

@@ -457,6 +457,18 @@ def test_a_read_on_a_channel_whose_client_left_is_answered_empty_once() -> None:
     assert mux.typed(1, b"x") == b"1  !!x"
 
 
+def test_a_read_that_waits_when_the_client_leaves_is_answered_empty_unless_a_successor_comes() -> None:
+    mux = framed(1)
+    mux.attach(1)
+    assert mux.receive(encode(Read(1, 10))) == b""
+    mux.detach(1)
+    mux.attach(1)
+    assert mux.tell_absence() == b""
+    mux.detach(1)
+    assert mux.tell_absence() == b"1   !"
+    assert mux.tell_absence() == b""
+
+
 def test_bytes_that_are_no_text_are_garbage_only_if_silence_follows_and_no_frame() -> None:
     """A target at the right speed goes on with a frame, at once or soon; one at a wrong speed pauses."""
     mux = framed(0)

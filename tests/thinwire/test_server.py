@@ -127,6 +127,97 @@ def test_what_the_client_sent_before_the_select_is_seen_by_it() -> None:
     trio.run(main)
 
 
+def test_typing_that_no_firmware_reads_waits_with_whoever_types() -> None:
+    """Before the handshake typing goes straight to the line, which may not take it."""
+
+    async def main() -> None:
+        async with running({0: ANY}) as bench:
+            console = await bench.client(0)
+            limit = 32 * 1024 * 1024
+            typed = 0
+
+            async def type_on() -> None:
+                nonlocal typed
+                for _ in range(limit // 65536):
+                    await console.send_all(b"\n" * 65536)
+                    typed += 65536
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(type_on)
+                while not bench.server.ports[0].is_full:
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                await trio.testing.wait_all_tasks_blocked(0.2)
+                assert typed < limit
+                heard = 0
+                while heard < 2 * limit:
+                    heard += len(await bench.stream.receive_some())
+            await console.send_all(b"still heard")
+            assert await receive(bench.stream, 11) == b"still heard"
+
+    trio.run(main)
+
+
+def test_typing_for_a_line_that_is_not_there_yet_stops_and_goes_on() -> None:
+    async def main() -> None:
+        async with running({0: ANY}) as bench:
+            console = await bench.client(0)
+            port, typed = bench.server.ports[0], 1024 * 1024
+            bench.listener.socket.close()
+            bench.stream.socket.close()
+            while bench.server.is_line_open:
+                await trio.testing.wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(console.send_all, bytes(typed))
+                while not port.is_full:
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                endpoint = parse_endpoint(bench.server.place)
+                assert isinstance(endpoint, Connect)
+                (listener,) = await trio.open_tcp_listeners(endpoint.port, host=endpoint.host)
+                async with listener, await listener.accept() as stream:
+                    assert await receive(stream, typed) == bytes(typed)
+
+    trio.run(main)
+
+
+def test_an_injection_beside_a_client_may_fill_the_channel() -> None:
+    async def main() -> None:
+        async with running({1: ANY}) as bench:
+            client = await bench.client(1)
+            await bench.victim.start()
+            size = bench.server.mux.rules.input_limit
+            await bench.server.inject(1, bytes(size))
+            while size:
+                size -= len(await bench.victim.read(1))
+            await client.send_all(b"typed")
+            assert await bench.victim.read(1) == b"typed"
+
+    trio.run(main)
+
+
+def test_a_read_that_waits_hears_that_its_client_has_left() -> None:
+    """A stub that reads while its debugger dies would wait with interrupts off until the next one."""
+
+    async def main() -> None:
+        async with running({1: ANY}) as bench:
+            await bench.victim.start()
+            client = await bench.client(1)
+            async with trio.open_nursery() as nursery:
+
+                async def read(expected: bytes) -> None:
+                    assert await bench.victim.read(1) == expected
+
+                for _ in range(2):
+                    nursery.start_soon(read, b"")
+                    while not bench.server.mux.channels[1].held_reads:
+                        await trio.testing.wait_all_tasks_blocked()
+                    await client.aclose()
+                    while bench.server.mux.channels[1].held_reads:
+                        await trio.testing.wait_all_tasks_blocked(0.01)
+                    client = await bench.client(1)
+
+    trio.run(main)
+
+
 def test_the_target_comes_back_and_the_clients_never_left() -> None:
     async def main() -> None:
         async with running({0: ANY, 1: ANY}) as bench:
