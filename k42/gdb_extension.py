@@ -19,6 +19,9 @@ CONTROL = "K42_CONTROL"
 
 MODES = ("auto", "hardware", "software")
 
+#: How gdb tells of a step that the server would not make; it does not count as an error.
+REFUSED = "Remote failure reply: E."
+
 
 def execute(command: str) -> str:
     """Return what a gdb command prints; its error is ours."""
@@ -54,12 +57,27 @@ def quiet() -> Iterator[None]:
         gdb.execute("set suppress-cli-notifications off")
 
 
+@contextmanager
+def last_stop() -> Iterator[list[gdb.StopEvent]]:
+    """Keep the program's last stop in a list of one: after a Ctrl-C `stepi` returns as after a step."""
+    last: list[gdb.StopEvent] = []
+
+    def keep(stop: gdb.StopEvent) -> None:
+        last[:] = [stop]
+
+    gdb.events.stop.connect(keep)
+    try:
+        yield last
+    finally:
+        gdb.events.stop.disconnect(keep)
+
+
 class SingleStepMode(gdb.Parameter):
     """How `stepi` and all that is built on it are carried out.
 
-    auto      hardware where it works, else software; says once what it chose
-    hardware  the stub's own single step, or the trace bit of the MSR (SE)
-    software  a trap planted at every place the instruction may lead to"""
+    auto      the stub's own step; else software; hardware where no trap can be planted
+    hardware  the stub's own step, or the trace bit of the MSR (SE)
+    software  a trap planted where the instruction leads to"""
 
     set_doc = "Set how single steps are carried out: auto, hardware or software."
     show_doc = "Show how single steps are carried out."
@@ -152,11 +170,15 @@ class Trace(gdb.Command):
 
     @staticmethod
     def record(steps: int, write) -> None:  # type: ignore[no-untyped-def]  # gdb.write has no type
-        with quiet():
+        with quiet(), last_stop() as last:
             for number in range(steps):
                 where = execute("x/i $pc").removeprefix("=> ").strip()
                 write(f"{number:8} {where}\n")
-                execute("stepi")
+                _, refused, why = execute("stepi").partition(REFUSED)
+                if refused:
+                    raise gdb.GdbError(why.splitlines()[0])
+                if isinstance(last[0], gdb.SignalEvent):
+                    raise gdb.GdbError(f"ended by {last[0].stop_signal} after {number} steps")
 
 
 class Vectors(gdb.Command):
