@@ -5,6 +5,7 @@ bounded.
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from noise import joined
 
 from gdbstub.packet import (
     SHORTEST_WITH_REPEATS,
@@ -25,17 +26,6 @@ from gdbstub.packet import (
 SMALL = 64
 
 wire = st.binary(max_size=200) | st.text(alphabet="$#%*}+-\x03ab01", max_size=60).map(str.encode)
-
-
-def joined(events: list[Event]) -> list[Event]:
-    """Noise has no ends of its own: adjacent pieces count as one."""
-    result: list[Event] = []
-    for event in events:
-        if isinstance(event, Noise) and result and isinstance(result[-1], Noise):
-            result[-1] = Noise(result[-1].raw + event.raw)
-        else:
-            result.append(event)
-    return result
 
 
 @given(st.binary(max_size=300))

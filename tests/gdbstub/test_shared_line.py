@@ -2,23 +2,13 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from noise import joined
 
 from gdbstub.packet import Ack, Damaged, Event, Nak, Noise, Packet, frame
 from gdbstub.shared_line import SharedLineDecoder
 
 TEXT = st.binary(max_size=20).map(lambda raw: raw.translate(None, b"$+-\x03"))
 BODY = st.text("0123456789abcdefOKEQCTml:;,", max_size=20).map(str.encode)
-
-
-def joined(events: list[Event]) -> list[Event]:
-    """Join text that arrived in pieces."""
-    result: list[Event] = []
-    for event in events:
-        if isinstance(event, Noise) and result and isinstance(result[-1], Noise):
-            result[-1] = Noise(result[-1].raw + event.raw)
-        else:
-            result.append(event)
-    return result
 
 
 @given(st.lists(st.tuples(TEXT, BODY), max_size=6), st.data())
