@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import trio
@@ -74,10 +75,16 @@ class Pace(Enum):
 
 @runtime_checkable
 class Prompt(Protocol):
-    """A stream that can take bytes without a turn of the event loop."""
+    """A stream that can take and bring bytes without a turn of the event loop."""
 
     def send_now(self, data: bytes) -> int:
         """Take as many of the bytes as there is room for; return how many.  Raises as `send_all`."""
+
+    def receive_now(self, max_bytes: int) -> bytes:
+        """Return what has come already, if anything."""
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Call `listener` as soon as something has come; what it leaves is there for `receive_some`."""
 
 
 class _Line:
@@ -468,12 +475,16 @@ class MachineRunner:
         self._lines.append(line)
         try:
             await self._input(port, connected=True)
+            if line.prompt is not None:
+                line.prompt.listen(partial(self._take_now, line, line.prompt))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, line)
                 await self._read(line)
                 nursery.cancel_scope.cancel()
         finally:
             self._lines.remove(line)
+            if line.prompt is not None:
+                line.prompt.listen(None)
             with trio.CancelScope(shield=True):
                 # At most one slice away.
                 await self._input(port, connected=False)
@@ -495,6 +506,11 @@ class MachineRunner:
                 return
             await self._input(line.port, bytes(data))
 
+    def _take_now(self, line: _Line, prompt: Prompt) -> None:
+        """Bring in what has come, in the task that sends it, unless the worker has the machine."""
+        if not self._in_worker and (data := prompt.receive_now(min(READ_SIZE, line.port.room))):
+            self._bring_in(line.port, data)
+
     async def _write(self, line: _Line) -> None:
         while True:
             await line.ready.wait()
@@ -510,8 +526,13 @@ class MachineRunner:
             self._written = trio.Event()
 
     async def _input(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
+        """Bring something into the machine, as soon as the worker has it no more."""
+        await self.at_rest()
+        self._bring_in(port, data, connected)
+
+    def _bring_in(self, port: Port, data: bytes = b"", connected: bool | None = None) -> None:
         """Bring something into the machine, between two slices, and wake an idle guest."""
-        machine = await self.at_rest()
+        machine = self.machine
         was_idle = self.is_idle
         # At least one instruction's time after the guest went idle, so that a replay goes idle as well.
         self._pass_idle_time(at_least=1)

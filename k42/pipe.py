@@ -2,10 +2,14 @@
 
 A machine and its multiplexer exchange a frame and its answer some twenty times for one single step of gdb's;
 through a socket each of them cost four system calls and as many turns of the event loop.  Here bytes are
-handed over at once, `send_now`, and a turn is taken only to wait.
+handed over at once, `send_now`, and a turn is taken only to wait.  An end may also be told of what comes
+(`listen`), within the sender's `send_now`: the machine then answers a frame before that returns, and whoever
+sent it has the next one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import trio
 
@@ -13,17 +17,37 @@ import trio
 LIMIT = 1 << 17
 
 
+class _Signal:
+    """Wakes whoever waits for it."""
+
+    def __init__(self) -> None:
+        self._event: trio.Event | None = None
+
+    def set(self) -> None:
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        if self._event is None:
+            self._event = trio.Event()
+        await self._event.wait()
+
+
 class _Way:
-    """One direction."""
+    """One direction.  `listener` is told that there is something, and need not take it."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.is_closed = False
-        self.changed = trio.Event()
+        self.listener: Callable[[], object] | None = None
+        self.more = _Signal()
+        self.room = _Signal()
 
-    def change(self) -> None:
-        self.changed.set()
-        self.changed = trio.Event()
+    def close(self) -> None:
+        self.is_closed = True
+        self.more.set()
+        self.room.set()
 
 
 class PipeStream(trio.abc.HalfCloseableStream):
@@ -34,6 +58,10 @@ class PipeStream(trio.abc.HalfCloseableStream):
         self._outward = outward
         self._is_closed = False
 
+    def listen(self, listener: Callable[[], object] | None) -> None:
+        """Have `listener` called as soon as something has come; it may `receive_now`."""
+        self._inward.listener = listener
+
     def send_now(self, data: bytes) -> int:
         """Send as much as there is room for; return how much.  Raises as `send_all`."""
         self._check()
@@ -41,7 +69,10 @@ class PipeStream(trio.abc.HalfCloseableStream):
         count = min(len(data), LIMIT - len(way.data))
         if count:
             way.data += data[:count]
-            way.change()
+            if way.listener is not None:
+                way.listener()
+            if way.data:
+                way.more.set()
         return count
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -49,13 +80,22 @@ class PipeStream(trio.abc.HalfCloseableStream):
         rest = bytes(data)
         await trio.lowlevel.checkpoint_if_cancelled()
         while rest := rest[self.send_now(rest) :]:
-            await self._outward.changed.wait()
+            await self._outward.room.wait()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room.  Raises as `send_all`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while self._check() and len(self._outward.data) >= LIMIT:
-            await self._outward.changed.wait()
+            await self._outward.room.wait()
+
+    def receive_now(self, max_bytes: int | None = None) -> bytes:
+        """Return what there is, if anything."""
+        way = self._inward
+        data = bytes(way.data[:max_bytes])
+        if data:
+            del way.data[: len(data)]
+            way.room.set()
+        return data
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return what there is, waiting for something; b"" after the other end is closed."""
@@ -66,24 +106,19 @@ class PipeStream(trio.abc.HalfCloseableStream):
                 raise trio.ClosedResourceError("this end is closed")
             if way.is_closed:
                 return b""
-            await way.changed.wait()
-        data = bytes(way.data[:max_bytes])
-        del way.data[: len(data)]
-        way.change()
-        return data
+            await way.more.wait()
+        return self.receive_now(max_bytes)
 
     async def send_eof(self) -> None:
         """Close the way out only."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._outward.is_closed = True
-        self._outward.change()
+        self._outward.close()
 
     async def aclose(self) -> None:
         """Close both ways; what has been sent can still be received."""
         self._is_closed = True
         for way in (self._inward, self._outward):
-            way.is_closed = True
-            way.change()
+            way.close()
         await trio.lowlevel.checkpoint()
 
     def _check(self) -> bool:

@@ -211,10 +211,13 @@ class DescriptorLine:
 
 @runtime_checkable
 class Prompt(Protocol):
-    """A stream that can take bytes without a turn of the event loop."""
+    """A stream that can take and bring bytes without a turn of the event loop."""
 
     def send_now(self, data: bytes) -> int:
         """Take as many of the bytes as there is room for; return how many. Raises as `send_all`."""
+
+    def receive_now(self) -> bytes:
+        """What has come already, if anything."""
 
 
 class StreamLine:
@@ -234,19 +237,28 @@ class StreamLine:
 
     def take(self) -> bytes | None:
         """See Line."""
-        return None
+        data = b"" if self._prompt is None else self._prompt.receive_now()
+        if not data:
+            return None
+        self._lookout.look_at_clients()
+        return data
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
         limit = silence()
-        with trio.move_on_after(float("inf") if limit is None else limit):
-            try:
-                data = bytes(await self._stream.receive_some())
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                data = b""
-            self._lookout.look_at_clients()
-            return data
+        if limit is None:
+            return await self._receive()
+        with trio.move_on_after(limit):
+            return await self._receive()
         return None
+
+    async def _receive(self) -> bytes:
+        try:
+            data = bytes(await self._stream.receive_some())
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            data = b""
+        self._lookout.look_at_clients()
+        return data
 
     def push(self, data: bytes) -> None:
         """See Line."""

@@ -80,3 +80,28 @@ def test_half_of_it_can_be_closed() -> None:
         assert await one.receive_some() == b"answer"
 
     trio.run(main)
+
+
+def test_a_listener_takes_what_comes_before_send_now_returns_or_leaves_it() -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+        heard: list[bytes] = []
+        other.listen(lambda: heard.append(other.receive_now(2)))
+        assert one.send_now(b"all") == 3
+        assert heard == [b"al"]
+        assert await other.receive_some() == b"l"
+        other.listen(None)
+        one.send_now(b"more")
+        assert (other.receive_now(), other.receive_now(), heard) == (b"more", b"", [b"al"])
+
+    trio.run(main)
+
+
+def test_who_answers_at_once_has_answered_when_send_now_returns() -> None:
+    async def main() -> None:
+        one, other = stream_pair()
+        other.listen(lambda: other.send_now(other.receive_now().upper()))
+        one.send_now(b"frame")
+        assert one.receive_now() == b"FRAME"
+
+    trio.run(main)
