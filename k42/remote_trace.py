@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -17,6 +17,8 @@ from thinwire.streams import open_streams
 
 #: A stub that is not there at once will not be there soon: the machine is running already.
 CONNECT_SECONDS = 5.0
+#: An interrupted recording waits for the step under way, and no longer than this, to let the target go.
+FAREWELL = 2.0
 
 
 @asynccontextmanager
@@ -25,7 +27,8 @@ async def record_remote(
 ) -> AsyncIterator[tuple[Mapping[str, int], AsyncIterator[Step]]]:
     """Connect to a stub; gives the registers it has, with their widths in bytes, and up to `count` steps.
 
-    The target is run to `start` first, if that is given, and let go in the end.  Raises UserError.
+    The target is run to `start` first, if that is given, and let go in the end, by a Ctrl-C too.  Raises
+    UserError.
     """
     async with open_streams(parse_endpoint(endpoint)) as (place, connect_stream):
         stream = None
@@ -40,6 +43,18 @@ async def record_remote(
                 await target.detach()
             except TargetError as error:
                 raise UserError(f"{place}: {error}") from None
+            except BaseException:
+                await _let_go(target)
+                raise
+
+
+async def _let_go(target: RemoteTarget) -> None:
+    """Detach in the middle of something: from wherever the target stops by itself, or is stopped now."""
+    with trio.move_on_after(FAREWELL, shield=True), suppress(TargetError):
+        if target.stopped is None:
+            await target.interrupt()
+            await target.wait_stop()
+        await target.detach()
 
 
 async def _stop_at(target: RemoteTarget, start: int | None) -> None:

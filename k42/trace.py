@@ -15,7 +15,7 @@ import capstone
 from emulator.symbols import Symbols, read_symbols
 from emulator.trace import MACHINE_REGISTERS, Step, TraceError, TraceReader, TraceWriter, format_step
 from gdbstub.quirks import AUTO, ROWS
-from k42.errors import UserError
+from k42.errors import UserError, only_error
 from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, parse_number
 from k42.progress import Progress
@@ -41,14 +41,14 @@ def _register_record(parser: argparse.ArgumentParser) -> None:
         metavar="SYMBOL|ADDR",
         help="run there first (default: begin where the machine stands)",
     )
-    parser.add_argument("--steps", type=int, required=True, metavar="N", help="how many instructions")
+    parser.add_argument("--steps", type=_steps, required=True, metavar="N", help="how many instructions")
     parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
     parser.add_argument(
-        "--type", default="", metavar="TEXT", help=r"type this on the console after the boot; \r is Enter"
+        "--type", default="", metavar="TEXT", help=r"type this on the way to --from; \r is Enter"
     )
     parser.add_argument(
         "--within",
-        type=float,
+        type=_seconds,
         default=60.0,
         metavar="SECONDS",
         help="guest time to get to --from (%(default)g)",
@@ -68,10 +68,26 @@ def _register_record(parser: argparse.ArgumentParser) -> None:
 def _register_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a file `k42 trace record` wrote")
     parser.add_argument("--kernel", metavar="FILE", help="symbols (default: the file the trace names)")
-    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N steps")
-    parser.add_argument("--count", type=int, metavar="N", help="show no more than N steps")
+    parser.add_argument("--skip", type=_steps, default=0, metavar="N", help="leave out the first N steps")
+    parser.add_argument("--count", type=_steps, metavar="N", help="show no more than N steps")
     parser.add_argument("-d", "--disassemble", action="store_true", help="show the instruction, too")
     parser.set_defaults(run=run_show)
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_STEPS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps up to {MOST_STEPS}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
 
 
 # Recording.
@@ -79,18 +95,25 @@ def _register_show(parser: argparse.ArgumentParser) -> None:
 
 def run_record(arguments: argparse.Namespace) -> int:
     """Record; what was recorded until Ctrl-C stays in the file."""
-    if not 1 <= arguments.steps <= MOST_STEPS:
+    if arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps}: give a number from 1 to {MOST_STEPS}")
     if arguments.remote is not None and arguments.type:
         raise UserError("--type is for a machine of our own: with --remote, type on its console")
+    if arguments.type and arguments.start is None:
+        raise UserError("--type is typed on the way to --from: say where that is, such as --from main")
     kernel = find_kernel(arguments.kernel)
     symbols = read_symbols(str(kernel))
     start = None if arguments.start is None else find_address(arguments.start, symbols, kernel)
-    with open_file(arguments.out, "wb") as file:
-        if arguments.remote is None:
-            done = _record_here(arguments, start, file, str(kernel))
-        else:
-            done = run_async(_record_remote, arguments, start, file, str(kernel))
+    try:
+        with open_file(arguments.out, "wb") as file:
+            if arguments.remote is None:
+                done = _record_here(arguments, start, file, str(kernel))
+            else:
+                done = run_async(_record_remote, arguments, start, file, str(kernel))
+    except BaseException as error:
+        if isinstance(only_error(error), KeyboardInterrupt):
+            print(f"interrupted; the steps so far are in {arguments.out}", file=sys.stderr)
+        raise
     print(f"{done} steps in {arguments.out} ({os.path.getsize(arguments.out)} bytes)")
     return 0
 
@@ -123,7 +146,7 @@ def _record_here(arguments: argparse.Namespace, start: int | None, file: BinaryI
             wired.run_to(start, arguments.within, progress.show)
     writer = TraceWriter(file, MACHINE_REGISTERS, kernel)
     done = 0
-    with Progress("steps") as progress:
+    with Progress("steps", of=arguments.steps) as progress:
         for step in wired.record(arguments.steps):
             writer.write(step)
             done += 1
@@ -141,7 +164,7 @@ async def _record_remote(
         steps,
     ):
         writer = TraceWriter(file, widths, kernel)
-        with Progress("steps") as progress:
+        with Progress("steps", of=arguments.steps) as progress:
             async for step in steps:
                 writer.write(step)
                 done += 1

@@ -51,6 +51,7 @@ def run(k42: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["trace", "record", "--steps", "0", "--out", "/dev/null"], "--steps"),
         (["trace", "record", "--steps", "1", "--out", "/nonexistent/x"], "/nonexistent/x"),
         (["trace", "record", "--steps", "1", "--from", "nosuch", "--out", "/dev/null"], "nosuch"),
+        (["trace", "record", "--steps", "1", "--type", "ticks", "--out", "/dev/null"], "--from"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(k42: Path, arguments: list[str], names: str) -> None:

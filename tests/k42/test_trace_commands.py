@@ -1,0 +1,75 @@
+"""`k42 trace` as it is used: what it refuses, and what a Ctrl-C leaves behind."""
+
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+import trio
+
+from k42.ports import LOOPBACK
+
+RunningUp = Callable[..., AbstractAsyncContextManager]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "--skip", "-1"],
+        ["show", "--skip", "99999999999999999999"],
+        ["show", "--count", "-1"],
+        ["show", "--count", "many"],
+        ["record", "--out", "/dev/null", "--steps", "-5"],
+        ["record", "--out", "/dev/null", "--steps", "5", "--within", "-1"],
+        ["record", "--out", "/dev/null", "--steps", "5", "--within", "nan"],
+    ],
+)
+def test_a_number_that_is_none_is_named(k42: Path, arguments: list[str]) -> None:
+    action, *options = arguments
+    done = subprocess.run(
+        [str(k42), "trace", action, *options, "/dev/null"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert options[-1] in line
+    assert options[-2] in line
+
+
+def test_an_interrupted_recording_lets_the_target_go(
+    k42: Path, running_up: RunningUp, tmp_path: Path
+) -> None:
+    out = tmp_path / "steps.trace"
+
+    async def main() -> tuple[int | None, str]:
+        with trio.fail_after(110):
+            async with running_up() as up, await up.console() as console:
+                await console.expect(console.prompt)
+                terminal, stderr = pty.openpty()  # only who watches is shown progress
+                where = ["--remote", f"{LOOPBACK}:{up.ports.emulator_gdb}"]
+                process = await trio.lowlevel.open_process(
+                    [str(k42), "trace", "record", *where, "--steps", "10000000", "--out", str(out)],
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                )
+                os.close(stderr)
+                said = ""
+                async with trio.lowlevel.FdStream(terminal) as screen:
+                    while "of 10,000,000 steps" not in said:
+                        said += (await screen.receive_some()).decode()
+                    process.send_signal(signal.SIGINT)
+                    while "interrupted" not in said:
+                        said += (await screen.receive_some()).decode()
+                    await process.wait()
+                assert "55" in await console.ask("fib 10")
+                return process.returncode, said
+
+    status, said = trio.run(main)
+    assert status == 130
+    assert str(out) in said
+    shown = subprocess.run([str(k42), "trace", "show", str(out)], capture_output=True, text=True, timeout=60)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout
