@@ -91,7 +91,6 @@ class Dialogue:
         self.is_acknowledging = True
         self.events: deque[Event] = deque()
         self.repeats_seen = 0
-        self.naks_seen = 0
         self._quirks = quirks
         self._decoder = _decoder(quirks)
         self._has_heard_text = False
@@ -217,7 +216,6 @@ class Dialogue:
                 self.events.append(Reply(None))
 
     def _on_nak(self) -> None:
-        self.naks_seen += 1
         self._was_refused = self.state is State.SENT
         if self.state is State.QUIET and self.quirks.announces_with_nak and not self._is_among_text:
             if self._given_up:

@@ -140,11 +140,6 @@ class Decoder:
         self._buffer = b""
         self._searched = 0
 
-    @property
-    def is_inside_packet(self) -> bool:
-        """True when a packet has begun and not ended."""
-        return bool(self._buffer)
-
     def feed(self, data: bytes) -> list[Event]:
         """Take received bytes, return the events they complete."""
         buffer = self._buffer + data if self._buffer else data

@@ -15,54 +15,50 @@ from gdbstub.registers import Description, Feature, Register
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """One kind of stub.
-
-    `knows`: the commands that do more than return an empty reply; None: ask the stub and see. `max_command`:
-    the longest packet it takes, framing included.  `max_read`: the most bytes one `m` may ask for.
-    `resends`: how often a packet that nobody acknowledged is sent again.  A `c` sent twice runs twice, so
-    this is only for lines that lose bytes. `announces_with_nak`: a `-` out of the blue means that it has
-    stopped and nobody was connected. `forgets_reservation`: lwarx..stwcx. and mtsrr0..rfid must not be
-    interrupted by a stop. `steps_by_detach`: `G` with MSR[SE] and then `D` executes one instruction.
-    `ignores_some_writes`: it answers OK to writes into its own vital functions and does not do them.
-    `gdb_trap_advances`: pc is moved past the word that gdb itself plants, so it must not be planted.
-    `shares_the_line`: console text comes between packets, so a `-` may be anybody's, and while the target
-    runs a terminal reads the line and echoes.
-    `tells_stop_by_text`: what a stop prints when nobody is attached; there is no packet then.
-    `forgets_debugger`: `D` and `k` make nobody attached, so that the next stop may come without a word.
-    `erase`: what makes a terminal forget the packet it has taken for its user's typing.
-    `skips_at_own_trap`: resumed at an address where it has a breakpoint of its own, it skips the instruction.
-    `wire`: what its `g` block really holds, where that is not `default`.
-    `saved`: where the interrupt that stopped it has saved the registers, for those that `wire` lacks.
-    `obeys_interrupts`: it stops on 0x03.
-    `answers_g_from_memory`: its register block is a variable that `m` shows and `M` changes.
-    `packet_size`: the longest packet a debugger may send us for it; what that asks for must cross the line in
-    a few seconds.
-    `patience`: seconds without an answer after which it counts as silent.
-    `default`: the registers of a stub that has no target description.
-    """
+    """One kind of stub: what it knows, and where it does otherwise than the manual says."""
 
     name: str
+    #: The commands that do more than return an empty reply; None: ask the stub and see.
     knows: frozenset[type[Command]] | None = None
+    #: The longest packet it takes in bytes, framing included, and the most bytes that one `m` may ask for.
     max_command: int = 0x4000
     max_read: int = 0x1000
+    #: How often a packet that nobody acknowledged is sent again.  A `c` sent twice runs twice, so this is
+    #: only for lines that lose bytes.
     resends: int = 0
     negotiates: bool = True
+    #: A `-` out of the blue means that it has stopped and nobody was connected.
     announces_with_nak: bool = False
-    forgets_reservation: bool = False
+    #: `G` with MSR[SE] and then `D` executes one instruction.
     steps_by_detach: bool = False
+    #: It answers OK to writes into its own vital functions and does not do them.
     ignores_some_writes: bool = False
+    #: Console text comes between packets, so a `-` may be anybody's, and while the target runs a terminal
+    #: reads the line and echoes.
     shares_the_line: bool = False
+    #: What a stop prints when nobody is attached; there is no packet then.
     tells_stop_by_text: tuple[bytes, ...] = ()
+    #: `D` and `k` make nobody attached, so that the next stop may come without a word.
     forgets_debugger: bool = False
+    #: What makes a terminal forget the packet it has taken for its user's typing.
     erase: bytes = b""
+    #: Resumed at an address where it has a breakpoint of its own, it skips the instruction.
     skips_at_own_trap: bool = False
+    #: What its `g` block really holds, where that is not `default`.
     wire: Description | None = None
+    #: Where the interrupt that stopped it has saved the registers, for those that `wire` lacks.
     saved: Saved | None = None
+    #: It stops on 0x03.
     obeys_interrupts: bool = True
+    #: Its register block is a variable that `m` shows and `M` changes.
     answers_g_from_memory: bool = False
+    #: The longest packet a debugger may send us for it; what that asks for must cross the line in a few
+    #: seconds.
     packet_size: int = 0x4000
-    # The longest packet of 2 KB takes 2.4 s at 9600 baud.
+    #: Seconds without an answer after which it counts as silent.  The longest packet of 2 KB takes 2.4 s at
+    #: 9600 baud.
     patience: float = 6.0
+    #: The registers of a stub that has no target description.
     default: Description = ppc64.BASIC
 
     def has(self, command: type[Command]) -> bool:
@@ -100,7 +96,6 @@ K42 = Quirks(
     negotiates=False,
     obeys_interrupts=False,
     announces_with_nak=True,
-    forgets_reservation=True,
     steps_by_detach=True,
     ignores_some_writes=True,
     answers_g_from_memory=True,

@@ -5,7 +5,6 @@ Bit 0 is the most significant one, as in the manuals.
 
 from __future__ import annotations
 
-MASK32 = (1 << 32) - 1
 MASK64 = (1 << 64) - 1
 
 

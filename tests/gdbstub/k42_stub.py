@@ -29,10 +29,6 @@ class Resume(enum.Enum):
     KILLED = enum.auto()
 
 
-class _Break(Exception):
-    """The console's debugger key."""
-
-
 @dataclass
 class K42Stub:
     """The stub, its machine, and what an onlooker would count.
