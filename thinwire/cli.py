@@ -147,7 +147,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
 def _parse_victim(text: str) -> Endpoint:
     """As the originals: whatever has no colon is a path, and the file system knows of what."""
-    return Device(text) if ":" not in text and text not in ("pty", "stdio") else parse_endpoint(text)
+    return Device(text) if text and ":" not in text and text not in ("pty", "stdio") else parse_endpoint(text)
 
 
 def _modern(specs: Sequence[str], protocol: Protocol, program: str) -> list[str]:
@@ -178,10 +178,10 @@ def _as_in_c(spec: str) -> str:
 
 
 def _speed(text: str) -> int:
-    if not text.isdigit() or int(text) not in SPEEDS:
-        known = " ".join(str(speed) for speed in SPEEDS)
-        raise EndpointError(f"-s {text}: no such speed; there are {known}")
-    return int(text)
+    known = {str(speed): speed for speed in SPEEDS}
+    if text not in known:
+        raise EndpointError(f"-s {text}: no such speed; there are {' '.join(known)}")
+    return known[text]
 
 
 def _fail(program: str, reason: BaseException) -> int:

@@ -179,7 +179,7 @@ def parse_endpoint(text: str, *, listens: bool = False, bind: str = LOOPBACK) ->
             path, mark, number = rest.rpartition("#")
             if not mark:
                 return Control(rest, 0)
-            if path and number.isdigit() and int(number) < CHANNELS:
+            if path and _is_number(number, CHANNELS - 1):
                 return Control(path, int(number))
             raise EndpointError(f"{text!r}: after the # comes a channel number, 0 to {CHANNELS - 1}")
     if listens:
@@ -249,9 +249,15 @@ def _split_address(whole: str, text: str, default_host: str | None = None) -> tu
             f"{whole!r} names no port; write HOST:PORT, unix:PATH, a device path, pty or stdio"
         )
     host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise EndpointError(f"{whole!r}: {port!r} is no port number (0 to 65535)")
+    least = 1 if default_host is None else 0  # where we listen, 0 lets the system choose
+    if not _is_number(port, 65535) or int(port) < least:
+        raise EndpointError(f"{whole!r}: {port!r} is no port number ({least} to 65535)")
     return host or default_host or LOOPBACK, int(port)
+
+
+def _is_number(text: str, most: int) -> bool:
+    """Whether `text` is a number up to `most`, in few enough digits for int()."""
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= most
 
 
 def _address(host: str, port: int) -> str:

@@ -225,10 +225,14 @@ class SerialLine(DescriptorLine):
 
     async def _wait_for(self, what: str, holds: Callable[[], bool]) -> None:
         """Wait for a signal, but not for ever: a cable may lack the wire."""
-        for _ in range(round(self._manners.deadline / SIGNAL_POLL)):
-            if holds():
+        deadline = trio.current_time() + self._manners.deadline
+        while not holds():
+            if trio.current_time() >= deadline:
+                self._warn(what)
                 return
             await trio.sleep(SIGNAL_POLL)
+
+    def _warn(self, what: str) -> None:
         if not self._warned:
             self._warned = True
             log.warning(
@@ -326,10 +330,10 @@ class NetworkModem:
         self._send(rfc2217.set_speed(speed))
 
     def cts(self) -> bool | None:
-        return self._telnet.cts
+        return None if self._telnet.refused else self._telnet.cts
 
     def dsr(self) -> bool | None:
-        return self._telnet.dsr
+        return None if self._telnet.refused else self._telnet.dsr
 
     def breaks(self) -> int:
         return self._telnet.breaks

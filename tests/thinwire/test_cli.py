@@ -199,6 +199,8 @@ def test_a_socket_victim_by_path(tmp_path: Path) -> None:
         (["localhost:1", *["0"] * 96], "there are 95, 0 to 94"),
         (["localhost:http", "0"], "'http' is no port number"),
         (["-s", "9600", "123", "localhost:1", "0"], "-s 123: no such speed"),
+        (["-s", "\u00b2", "9600", "localhost:1", "0"], "-s \u00b2: no such speed"),
+        (["", "0"], "names no port"),
         (["localhost:1", "frobnicate:"], "no port number"),
         (["no-such-host.invalid:1", "0"], "the host is not known"),
         (["localhost:1", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0"),

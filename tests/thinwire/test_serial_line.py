@@ -24,7 +24,7 @@ from thinwire.handshake import SENTINEL
 from thinwire.line import LineError, LineReset
 from thinwire.lookout import Lookout
 from thinwire.mux import Phase, Protocol, Rules
-from thinwire.serial_line import Manners, SerialLine, TtyModem, open_serial_device
+from thinwire.serial_line import Manners, NetworkModem, SerialLine, TtyModem, open_serial_device
 from thinwire.server import InProcess, Options, Server, serve
 
 Event = tuple[str, object]
@@ -364,7 +364,9 @@ class Wired:
 
 
 def on_wires(
-    script: Callable[[int, SerialLine, Wired, list[Event]], Awaitable[None]], manners: Manners = QUICK
+    script: Callable[[int, SerialLine, Wired, list[Event]], Awaitable[None]],
+    manners: Manners = QUICK,
+    clock: trio.testing.MockClock | None = None,
 ) -> list[Event]:
     """The script gets the victim's data, our line, its signals and what happens."""
     events: list[Event] = []
@@ -388,7 +390,7 @@ def on_wires(
             os.close(master)
             os.close(slave)
 
-    trio.run(main)
+    trio.run(main, clock=clock)
     return events
 
 
@@ -431,6 +433,31 @@ def test_a_local_device_waits_for_cts_but_not_for_ever(caplog: pytest.LogCapture
     assert not caplog.records
     on_wires(wireless, replace(QUICK, hardware=True))
     assert "waited 0.05 s for CTS; going on without" in caplog.text
+
+
+def test_the_wait_for_a_wire_ends_by_the_clock(caplog: pytest.LogCaptureFixture) -> None:
+    """Each look may take its time on a busy machine, and there is no number of them to be done."""
+    clock = trio.testing.MockClock(autojump_threshold=0.01)
+
+    class Sluggish(dict[str, bool]):
+        def __getitem__(self, name: str) -> bool:
+            clock.jump(1.0)
+            return False
+
+    async def script(victim: int, line: SerialLine, port: Wired, events: list[Event]) -> None:
+        port.inputs = Sluggish()
+        line.push(b"sent in time")
+        assert await receive(victim, 12) == b"sent in time"
+
+    on_wires(script, replace(QUICK, hardware=True, deadline=5.0), clock)
+    assert "waited 5 s for CTS" in caplog.text
+
+
+def test_a_server_without_com_port_control_has_no_signals_to_wait_for() -> None:
+    modem = NetworkModem(-1, lambda data: None)
+    assert (modem.cts(), modem.dsr()) == (False, False)
+    assert modem.decode(bytes((rfc2217.IAC, rfc2217.DONT, rfc2217.COM_PORT)) + b"data") == b"data"
+    assert (modem.cts(), modem.dsr()) == (None, None)
 
 
 def test_a_local_device_dances_with_dtr_and_dsr(caplog: pytest.LogCaptureFixture) -> None:
