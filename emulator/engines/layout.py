@@ -14,7 +14,8 @@ A *page table copy* (TLB), one for each of the four contexts of a data access, h
 each effective page that hashes there: a tag for loads and one for stores, each the page's address or
 NO_TAG, and the addend that makes a host address.  Behind it lies a second one, larger and slower, whose
 tags also hold the generation they were made in, so that forgetting it is counting. The *jump table* has 16
-bytes: an address | context, and the record that lies there.
+bytes: an address | context, and the record that lies there; where it fails, the *table of code pages* has
+for a page's address | context the first of its records.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ UART = _FIRST + 22
 UART_LOADS = _FIRST + 23
 UART_STORES = _FIRST + 25
 
+#: Addresses of h_near_end and h_miss, for who has none of his own.
+NEAR_END = _FIRST + 30
+MISS = _FIRST + 31
+#: Address of the table of code pages.
+CODE_PAGES = _FIRST + 32
+
 #: Numbers by which handlers ask for a page to be put into the TLB; no helper's (names.helper_number).
 FILL_LOAD = 1
 FILL_STORE = 2
@@ -89,7 +96,8 @@ PC_OFFSET = 24
 
 PAGE = 4096
 RECORDS_PER_PAGE = PAGE // 4
-#: Behind the records of a page, for each that holds a pair's handler, the handler of its instruction alone.
+#: Behind the records of a page, for each that holds the handler of a pair or a loop, the handler of its
+#: instruction alone.
 SINGLES_OFFSET = RECORD_SIZE * (RECORDS_PER_PAGE + 1)
 #: The size of all that, in words.
 PAGE_WORDS = SINGLES_OFFSET // 8 + RECORDS_PER_PAGE
@@ -114,3 +122,6 @@ FAR_TLB_GENERATIONS = 4095
 
 JUMP_ENTRIES = 4096
 JUMP_ENTRY_SIZE = 16
+
+#: As large as an entry of the jump table.
+CODE_PAGE_ENTRIES = 1024

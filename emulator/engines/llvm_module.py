@@ -10,26 +10,13 @@ from collections.abc import Callable, Iterable
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
-from emulator.engines.llvm_lanes import DECLARATIONS
-from emulator.engines.llvm_source import PAGE_MASK, SIGNATURE, Printer
+from emulator.engines.llvm_source import PAGE_MASK, PRELUDE, SIGNATURE, Printer
 from emulator.engines.names import handler_name, variants
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form
 from emulator.isa.values import Helper
 
-PRELUDE = f"""\
-declare i64 @llvm.fshl.i64(i64, i64, i64)
-declare i64 @llvm.ctlz.i64(i64, i1)
-declare double @llvm.fma.f64(double, double, double)
-declare double @llvm.sqrt.f64(double)
-declare i64 @llvm.fptosi.sat.i64.f64(double)
-declare i16 @llvm.bswap.i16(i16)
-declare i32 @llvm.bswap.i32(i32)
-declare i64 @llvm.bswap.i64(i64)
-{DECLARATIONS}
-!0 = !{{!"branch_weights", i32 10000, i32 1}}
-!1 = !{{!"branch_weights", i32 1, i32 10000}}
-
+ENTER = f"""\
 define void @enter(ptr %s, ptr %r, i64 %left, ptr %tlb) {{
   %start = ptrtoint ptr %r to i64
   %distance = mul i64 %left, {layout.RECORD_SIZE}
@@ -45,7 +32,7 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
 
     The names of the helpers it calls are added to `helpers`.
     """
-    parts = [PRELUDE, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
+    parts = [PRELUDE, ENTER, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
     parts += [_load_registers(), _store_registers()]
     slow: dict[Form, None] = {}
     stops: dict[str, Helper] = {}
@@ -139,6 +126,21 @@ def _common_handlers() -> list[str]:
         p.line("%more = icmp sgt i64 " + left + ", 0")
         p.line("br i1 %more, label %search, label %leave")
         p.label("search")
+        address, context = p.get(INDEX["pc"]), p.get(layout.JUMP_CONTEXT)
+        page = p.assign(f"and i64 {address}, {PAGE_MASK}")
+        entry = _table_entry(p, layout.CODE_PAGES, f"lshr i64 {address}, 12", layout.CODE_PAGE_ENTRIES)
+        key = p.assign(f"load i64, ptr {entry}")
+        known = p.assign(f"icmp eq i64 {key}, {p.assign(f'or i64 {page}, {context}')}")
+        p.line(f"br i1 {known}, label %known, label %ask")
+        p.label("known")
+        records = p.assign(f"load ptr, ptr {p.assign(f'getelementptr i8, ptr {entry}, i64 8')}")
+        number = p.assign(f"lshr i64 {p.assign(f'and i64 {address}, {layout.PAGE - 1}')}, 2")
+        record = p.assign(f"getelementptr [{layout.RECORD_SIZE} x i8], ptr {records}, i64 {number}")
+        jump = _table_entry(p, layout.JUMPS, f"lshr i64 {address}, 2", layout.JUMP_ENTRIES)
+        p.line(f"store i64 {p.assign(f'or i64 {address}, {context}')}, ptr {jump}")
+        p.line(f"store ptr {record}, ptr {p.assign(f'getelementptr i8, ptr {jump}, i64 8')}")
+        p.tail("@h_near_end", record, p.limit_at(record, left))
+        p.label("ask")
         function = p.get_pointer(layout.LOOKUP)
         record = p.assign(f"call ptr {function}(i64 {p.get(INDEX['pc'])})")
         found = p.assign(f"icmp ne ptr {record}, null")
@@ -158,6 +160,13 @@ def _common_handlers() -> list[str]:
         handler("h_miss", miss),
         handler("h_page_end", page_end),
     ]
+
+
+def _table_entry(p: Printer, table: int, number: str, entries: int) -> str:
+    """Return the entry where `number` belongs in the jump table or the table of code pages."""
+    index = p.assign(f"and i64 {p.assign(number)}, {entries - 1}")
+    offset = p.assign(f"mul i64 {index}, {layout.JUMP_ENTRY_SIZE}")
+    return p.assign(f"getelementptr i8, ptr {p.get_pointer(table)}, i64 {offset}")
 
 
 #: Functions that look in the second-level TLB, and the tag that matters to each.

@@ -30,13 +30,27 @@ from typing import Literal
 
 from emulator.cpu.state import INDEX, MSR_DR, MSR_IR, MSR_PR
 from emulator.engines import layout
-from emulator.engines.llvm_lanes import type_of
+from emulator.engines.llvm_lanes import DECLARATIONS, type_of
 from emulator.engines.llvm_values import ValuePrinter
 from emulator.engines.names import helper_name, helper_number, slow_name, stop_name
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form, operations
 from emulator.isa.values import Arg, Helper, Op, Value
 
+#: What every module begins with.
+PRELUDE = f"""\
+declare i64 @llvm.fshl.i64(i64, i64, i64)
+declare i64 @llvm.ctlz.i64(i64, i1)
+declare double @llvm.fma.f64(double, double, double)
+declare double @llvm.sqrt.f64(double)
+declare i64 @llvm.fptosi.sat.i64.f64(double)
+declare i16 @llvm.bswap.i16(i16)
+declare i32 @llvm.bswap.i32(i32)
+declare i64 @llvm.bswap.i64(i64)
+{DECLARATIONS}
+!0 = !{{!"branch_weights", i32 10000, i32 1}}
+!1 = !{{!"branch_weights", i32 1, i32 10000}}
+"""
 SIGNATURE = "ptr %s, ptr %r, i64 %limit, ptr %tlb"
 #: A page-crossing access shows in the page of its last byte.
 PAGE_MASK = -layout.PAGE

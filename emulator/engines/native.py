@@ -22,6 +22,7 @@ import llvmlite.binding as llvm
 
 import emulator
 from emulator.engines import object_cache
+from emulator.engines.llvm_loop import Loop, print_loop
 from emulator.engines.names import helper_number
 from emulator.engines.object_cache import Compiled
 from emulator.engines.pairs import Pair, pairs
@@ -30,6 +31,8 @@ from emulator.isa.values import Helper
 
 log = logging.getLogger("emulator")
 
+#: How many loops are kept, of all guests together.
+_LOOP_FILES = 1024
 #: What the code generator is made of.
 _SOURCES = (
     "isa/*.py",
@@ -98,7 +101,7 @@ def handlers(group: Group) -> Handlers:
     if compiled is None:
         compiled = _compile(group)
         object_cache.keep(group.name, key, compiled)
-    return _link(group, compiled)
+    return _link(compiled)
 
 
 @cache
@@ -120,10 +123,10 @@ def _start_llvm() -> None:
     llvm.initialize_native_asmprinter()
 
 
-def _target_machine() -> Any:
+def _target_machine(effort: int = 2) -> Any:
     _start_llvm()
     return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=effort, jit=True
     )
 
 
@@ -160,7 +163,37 @@ def _simplify(module: Any, machine: Any) -> None:
     passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
 
 
-def _link(group: Group, compiled: Compiled) -> Handlers:
+def kept_loop(loop: Loop) -> Handlers | None:
+    """Return the compiled function `loop` if the cache has it."""
+    key = f"{_key()} {loop.name}"
+    compiled = object_cache.fetch(_loop_file(key), key)
+    return _link(compiled) if compiled else None
+
+
+def compile_loop(loop: Loop) -> Handlers:
+    """Compile the function `loop`."""
+    machine = _target_machine(effort=1)
+    text, helpers = print_loop(loop)
+    module = llvm.parse_assembly(text)
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_simplify_cfg_pass()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options()))
+    compiled = Compiled(machine.emit_object(module), tuple(sorted(helpers)))
+    key = f"{_key()} {loop.name}"
+    object_cache.keep(_loop_file(key), key, compiled)
+    return _link(compiled)
+
+
+def _loop_file(key: str) -> str:
+    """Return the name of the file for a loop: there are so many, whatever guests there will be."""
+    number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % _LOOP_FILES
+    return f"loop{number}.o"
+
+
+def _link(compiled: Compiled) -> Handlers:
     empty = llvm.parse_assembly("")
     engine = llvm.create_mcjit_compiler(empty, _target_machine())
     object_file = llvm.ObjectFileRef.from_data(compiled.object_code)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
@@ -28,7 +27,9 @@ from emulator.cpu.mmu import Access
 from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
+from emulator.engines.code_page import WORDS_PER_RECORD, CodePage
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
+from emulator.engines.loops import HotLoops
 from emulator.engines.names import handler_name, is_direct_branch
 from emulator.engines.pairs import Link, pairs_of
 from emulator.engines.run import run
@@ -38,7 +39,6 @@ from emulator.isa.values import Helper
 from emulator.memory import Device
 
 _PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
-_WORDS_PER_RECORD = RECORD_SIZE // 8
 _FIRST_SINGLE = layout.SINGLES_OFFSET // 8
 _LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 3)
 _STORE = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
@@ -52,17 +52,6 @@ MAX_CODE_PAGES = 1024
 MAX_PREPARED = 1 << 16
 #: After one of these nothing follows in line.
 _ENDS_LINE = frozenset({"b", "rfid", "illegal"})
-
-
-@dataclass(slots=True, eq=False)
-class CodePage:
-    """Records of one page.  `words` never changes its size, so `address` stays."""
-
-    start: int
-    real: int
-    is64: bool
-    words: array[int]
-    address: int
 
 
 class Prepared(NamedTuple):
@@ -112,6 +101,8 @@ class ThreadedEngine:
         self._page_end_handler = common.address("h_page_end")
         self._enter = _ENTER(common.address("enter"))
         self._handlers: dict[Form, FormHandlers] = {}
+        # Whose a handler is, and whether it is a near one.
+        self._forms: dict[int, tuple[Form, bool]] = {}
         self._helpers: dict[int, Helper] = {
             layout.FILL_LOAD: lambda _, address: self._offer(address, Access.LOAD),
             layout.FILL_STORE: lambda _, address: self._offer(address, Access.STORE),
@@ -137,7 +128,9 @@ class ThreadedEngine:
         self._device_loads: dict[tuple[int, int, int], DeviceRegister] = {}
         self._device_stores: dict[tuple[int, int, int], DeviceRegister] = {}
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
+        self._code_pages = array("Q", [0]) * (layout.CODE_PAGE_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
+        self.loops = HotLoops(self._jumps, self._forms)
         processor.invalidate_code = self.invalidate
         self._connect()
 
@@ -190,7 +183,11 @@ class ThreadedEngine:
             words[layout.STORE] = native_uart.address("device_store")
         words[layout.STOP_HANDLER] = self._stop_handler
         words[layout.PLANTED] = 0
+        common = native.handlers(native.Group("branch", True))
+        words[layout.NEAR_END] = common.address("h_near_end")
+        words[layout.MISS] = common.address("h_miss")
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
+        words[layout.CODE_PAGES] = self._code_pages.buffer_info()[0]
         words[layout.TLBS] = self._tlb.buffer_info()[0]
         words[layout.FAR_TLBS] = self._far_tlb.buffer_info()[0]
         words[layout.MEMORY] = self._processor.memory.address
@@ -222,6 +219,7 @@ class ThreadedEngine:
                 case layout.REASON_NONE:
                     if words[_ICOUNT] < words[layout.END]:
                         return True
+                    self._note(left)
                 case layout.REASON_DECODE:
                     pc = words[_PC]
                     self._decode_line(self._page(pc), (pc & PAGE - 1) >> 2, RECORDS_PER_PAGE)
@@ -233,23 +231,30 @@ class ThreadedEngine:
                     self._raise_kept()
         return False
 
+    def _note(self, count: int) -> None:
+        """A run of `count` instructions has ended at pc, as far as anybody can tell by chance."""
+        pc = self._words[_PC]
+        code = self._fetches.get(pc & -PAGE | self._words[layout.JUMP_CONTEXT])
+        if code is not None:
+            self.loops.note(code, (pc & PAGE - 1) >> 2, count)
+
     def _put_aside(self, code: CodePage, index: int) -> int:
         """Return the address of a copy of the record under a breakpoint, which goes on behind the breakpoint.
 
         There is one place for such copies: nothing comes back to one.
         """
-        words, at = code.words, _WORDS_PER_RECORD * index
+        words, at = code.words, WORDS_PER_RECORD * index
         record = code.address + RECORD_SIZE * index
         if words[at] != self._breakpoint_handler:
             self._decode_line(code, index, 1)
         if not words[at + 1]:
             self._decode_line(code, index, 1, ignore_breakpoints=True)
             following = words[at + 3] + 4 & (MASK64 if code.is64 else 0xFFFF_FFFF)
-            copy = words[at : at + _WORDS_PER_RECORD] + array("Q", [self._page_end_handler, 0, 0, following])
+            copy = words[at : at + WORDS_PER_RECORD] + array("Q", [self._page_end_handler, 0, 0, following])
             self._copies[record] = copy
             words[at] = self._breakpoint_handler
             words[at + 1] = 1
-        self._aside[at : at + 2 * _WORDS_PER_RECORD] = self._copies[record]
+        self._aside[at : at + 2 * WORDS_PER_RECORD] = self._copies[record]
         return self._aside.buffer_info()[0] + RECORD_SIZE * index
 
     def _unplant(self) -> None:
@@ -321,10 +326,10 @@ class ThreadedEngine:
             self._forget_jumps()
         start, real, is64 = identity
         words = array("Q", [0]) * layout.PAGE_WORDS
-        words[3:_FIRST_SINGLE:_WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
+        words[3:_FIRST_SINGLE:WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
             "Q", [start + PAGE & (MASK64 if is64 else 0xFFFF_FFFF)]
         )
-        words[_WORDS_PER_RECORD * RECORDS_PER_PAGE] = self._page_end_handler
+        words[WORDS_PER_RECORD * RECORDS_PER_PAGE] = self._page_end_handler
         code = CodePage(start, real, is64, words, words.buffer_info()[0])
         self._forget(code, 0, RECORDS_PER_PAGE)
         self._pages[identity] = code
@@ -335,14 +340,20 @@ class ThreadedEngine:
     def _forget(self, code: CodePage, first: int, last: int) -> None:
         """Make records [first, last) undecoded, and the one before, which may execute the first as well."""
         first = max(first - 1, 0)
+        if code.loops:
+            self.loops.forget(code, first, last, self._decode_handler)
         handlers = array("Q", [self._decode_handler]) * (last - first)
-        code.words[_WORDS_PER_RECORD * first : _WORDS_PER_RECORD * last : _WORDS_PER_RECORD] = handlers
+        code.words[WORDS_PER_RECORD * first : WORDS_PER_RECORD * last : WORDS_PER_RECORD] = handlers
         code.words[_FIRST_SINGLE + first : _FIRST_SINGLE + last] = array("Q", [0]) * (last - first)
 
     def _forget_jumps(self) -> None:
-        """Empty the jump table: 0 is no key of any entry but the first, and 4 is none of that."""
-        ctypes.memset(self._jumps.buffer_info()[0], 0, self._jumps.itemsize * len(self._jumps))
-        self._jumps[0] = 4
+        """Empty the jump table and the table of code pages.
+
+        0 is no key of any entry but the first, and 4 is none of that.
+        """
+        for table in (self._jumps, self._code_pages):
+            ctypes.memset(table.buffer_info()[0], 0, table.itemsize * len(table))
+            table[0] = 4
 
     def _decode_line(
         self, code: CodePage, first: int, count: int, *, ignore_breakpoints: bool = False
@@ -354,7 +365,7 @@ class ThreadedEngine:
         last = min(first + count, RECORDS_PER_PAGE)
         before: Prepared | None = None
         for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
-            at = _WORDS_PER_RECORD * index
+            at = WORDS_PER_RECORD * index
             if words[at] != self._decode_handler and index != first:
                 return
             pc = code.start + 4 * index
@@ -389,8 +400,8 @@ class ThreadedEngine:
         for link, handler, near_handler in first.followers.get(second.form, ()):
             if link is None or link.holds(first.slots, second.slots):
                 is_near = second.near_handler == words[at] != second.handler
-                words[_FIRST_SINGLE + at // _WORDS_PER_RECORD - 1] = words[at - _WORDS_PER_RECORD]
-                words[at - _WORDS_PER_RECORD] = near_handler if is_near else handler
+                words[_FIRST_SINGLE + at // WORDS_PER_RECORD - 1] = words[at - WORDS_PER_RECORD]
+                words[at - WORDS_PER_RECORD] = near_handler if is_near else handler
                 return
 
     def _code_words(self, real: int, count: int) -> Iterable[int]:
@@ -433,6 +444,9 @@ class ThreadedEngine:
         name = form.instruction.name
         ends_line = name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100)
         handler = handlers.address(handler_name(form))
+        self._forms[handler] = form, False
+        if near:
+            self._forms[near] = form, True
         found = self._handlers[form] = (handler, near, ends_line, _followers(form))
         return found
 
@@ -480,9 +494,11 @@ class ThreadedEngine:
         """Return the address of the record of `address`, and remember it in the jump table."""
         code = self._page(address)
         record = code.address + RECORD_SIZE * ((address & PAGE - 1) >> 2)
+        context = self._words[layout.JUMP_CONTEXT]
         entry = 2 * (address >> 2 & layout.JUMP_ENTRIES - 1)
-        self._jumps[entry] = address | self._words[layout.JUMP_CONTEXT]
-        self._jumps[entry + 1] = record
+        self._jumps[entry], self._jumps[entry + 1] = address | context, record
+        entry = 2 * (address >> 12 & layout.CODE_PAGE_ENTRIES - 1)
+        self._code_pages[entry], self._code_pages[entry + 1] = address & -PAGE | context, code.address
         return record
 
     def _fill(self, address: int, access: Access, size: int) -> None:
