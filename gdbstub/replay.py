@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from gdbstub import packet, replies
 from gdbstub.packet import Decoder, Interrupt, Packet
-from gdbstub.session import PACKET_SIZE
 from gdbstub.transcript import FROM_STUB, TO_STUB, escape, parse_line
 
 NO_ACK = b"QStartNoAckMode"
@@ -66,7 +65,7 @@ def read_conversations(lines: Iterable[str]) -> dict[str, list[Exchange]]:
             continue
         name, direction, raw = parsed
         conversation = exchanges.setdefault(name, [])
-        for event in decoders.setdefault((name, direction), Decoder(2 * PACKET_SIZE)).feed(raw):
+        for event in decoders.setdefault((name, direction), Decoder()).feed(raw):
             match event, direction:
                 case Packet(body), _ if direction == TO_STUB:
                     conversation.append(Exchange(body, ()))
@@ -92,7 +91,7 @@ class ClientPlayer:
         self._exchanges = deque(exchanges)
         self._request = b""
         self._due: deque[bytes] = deque()
-        self._decoder = Decoder(2 * PACKET_SIZE)
+        self._decoder = Decoder()
         self._is_acknowledging = True
         self._outgoing: list[bytes] = []
         self._advance()
@@ -148,7 +147,7 @@ class ServerPlayer:
         self.unknown: list[bytes] = []
         self._exchanges = exchanges
         self._position = 0
-        self._decoder = Decoder(2 * PACKET_SIZE)
+        self._decoder = Decoder()
         self._is_acknowledging = True
 
     def receive(self, data: bytes) -> bytes:
