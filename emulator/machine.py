@@ -24,7 +24,7 @@ from emulator.cpu import performance
 from emulator.cpu.exits import Exit, ExitKind
 from emulator.cpu.interrupts import Interrupt, Vector, deliver
 from emulator.cpu.mmu import Access, Mmu, Watch
-from emulator.cpu.processor import Engine, Processor
+from emulator.cpu.processor import SIMULATOR_BREAK, Engine, Processor
 from emulator.cpu.registers import REGISTERS
 from emulator.cpu.state import INDEX, MSR_BE, MSR_EE, MSR_HV, MSR_SE, CpuState
 from emulator.cpu.timers import Timers
@@ -43,8 +43,6 @@ LONGEST_SERVICE = 500_000
 #: An engine is let go this far before a stop request is looked at.
 SLICE = 100_000
 
-#: Stops into the simulator's debugger (K42 facts D.2).
-SIMULATOR_BREAK_WORD = 0x7C00_07CE
 _RFID = 0x4C00_0024
 _BRANCH_TO_SELF = 0x4800_0000
 #: Primary opcodes of branches; 19 is shared (bclr 16, bcctr 528).
@@ -327,7 +325,7 @@ class Machine:
 
     def pass_simulator_break(self) -> None:
         """Move pc past a simulator breakpoint, if it still stands on one: the debugger has seen it."""
-        if self.processor.simulator_call is not None and self.next_word() == SIMULATOR_BREAK_WORD:
+        if self.processor.simulator_call is not None and self.next_word() == SIMULATOR_BREAK:
             self.state.pc += 4
 
     def set_registers(self, values: Mapping[str, int]) -> None:

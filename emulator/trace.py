@@ -6,10 +6,10 @@ new values.  Steps come from our own machine (`record`) or, through the same `St
 The file, all numbers big-endian:
 
     header   8 bytes   "K42STEP1"
-             4         length of the rest of the header 2         length of the program's path, then the
-             path, UTF-8; may be empty 2         number of registers, then for each: 1 byte length of its
-             name, the name, 1 byte width in
-                       bytes
+             4         length of the rest of the header
+             2         length of the program's path, then the path, UTF-8; may be empty
+             2         number of registers, then for each: 1 byte length of its name, the name, 1 byte width
+                       in bytes
     step     1         bit 7: a pc follows, else it is the previous step's pc + 4; bits 0-6: changed registers
              8         pc, if bit 7 is set
              4         instruction word

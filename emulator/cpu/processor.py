@@ -20,6 +20,13 @@ from emulator.memory import Memory
 
 __all__ = ["Engine", "Exit", "ExitKind", "Leave", "Processor"]
 
+# The words by which a kernel calls its simulator: for a service, for RTAS (r3 is a pointer then, not a code),
+# for the simulator's debugger (K42 facts D.2).
+SIMOS_CALL = 0x7C00_07CC
+MAMBO_CALL = 0x000E_AEB0
+RTAS_CALL = 0x7C00_07CA
+SIMULATOR_BREAK = 0x7C00_07CE
+
 
 def _no_code(real: int, length: int) -> None:
     """Forget decoded instructions when there is no engine that has any."""

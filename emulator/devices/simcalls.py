@@ -18,7 +18,7 @@ import logging
 from collections.abc import Callable
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.processor import Processor
+from emulator.cpu.processor import RTAS_CALL, Processor
 from emulator.cpu.state import INDEX, MASK64
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.devices.port import PORT_LIMIT, Port
@@ -27,9 +27,6 @@ from emulator.memory import NoMemory
 _log = logging.getLogger("emulator")
 
 _R3 = INDEX["gpr"] + 3
-
-#: Enters RTAS emulation; r3 is a pointer then, not a code (K42 facts D.2).
-RTAS_WORD = 0x7C00_07CA
 
 #: Guest time that a read of the empty wire costs, and the longest sleep before a blocked write: 1 ms.
 EMPTY_READ_TIME = INSTRUCTIONS_PER_SECOND // 1000
@@ -73,7 +70,7 @@ class SimulatorCalls:
         words = processor.state.words
         code, *arguments = words[_R3 : _R3 + 4]
         # RTAS emulation has no functions here: it answers like a code nobody knows.
-        function = None if word == RTAS_WORD else self._codes.get(code)
+        function = None if word == RTAS_CALL else self._codes.get(code)
         if function is None:
             result = FAILED
             if code not in self._unknown and len(self._unknown) < 1000:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from emulator.cpu.mmu import Access
 from emulator.cpu.state import MSR_SF
+from emulator.memory import PAGE_SIZE
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
     from emulator.isa.values import Builder, Value
-
-PAGE = 4096
 
 
 def address(t: Builder, base: Value, displacement: Value) -> Value:
@@ -31,7 +30,7 @@ def effective(processor: Processor, total: int) -> int:
 
 def load(processor: Processor, ea: int, size: int) -> int:
     """Load 1, 2, 4 or 8 bytes, big-endian.  Raises what translation and memory raise."""
-    in_page = PAGE - ea % PAGE
+    in_page = PAGE_SIZE - ea % PAGE_SIZE
     translate = processor.mmu.translate
     if size <= in_page:
         return processor.memory.load(translate(ea, Access.LOAD, size), size)
@@ -43,7 +42,7 @@ def load(processor: Processor, ea: int, size: int) -> int:
 
 def store(processor: Processor, ea: int, size: int, value: int) -> None:
     """Store 1, 2, 4 or 8 bytes, big-endian; both pages are translated before either changes."""
-    in_page = PAGE - ea % PAGE
+    in_page = PAGE_SIZE - ea % PAGE_SIZE
     translate = processor.mmu.translate
     if size <= in_page:
         processor.memory.store(translate(ea, Access.STORE, size), size, value)

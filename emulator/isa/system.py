@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from emulator.cpu import performance
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import PROGRAM_FP_ENABLED, PROGRAM_NEXT, Interrupt, Vector, illegal
+from emulator.cpu.processor import MAMBO_CALL, RTAS_CALL, SIMOS_CALL, SIMULATOR_BREAK
 from emulator.cpu.state import (
     INDEX,
     MSR_BE,
@@ -33,7 +34,7 @@ from emulator.cpu.state import (
     MSR_VMX,
 )
 from emulator.cpu.timers import INSTRUCTIONS_PER_TICK
-from emulator.isa import fpscr, sprs
+from emulator.isa import fpscr, sprs, storage
 from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
 from emulator.isa.values import AnyWord, Builder, Gpr, Value
@@ -163,32 +164,32 @@ def _is_exception_let_in(processor: Processor) -> bool:
 
 
 def _mtmsrd(processor: Processor, value: int, changes: int) -> int:
-    """Replace the bits `changes` of the MSR; POW with a nap mode chosen waits for an interrupt."""
+    """Replace the bits `changes` of the MSR, and return where the program goes on.
+
+    POW with a nap mode chosen waits for an interrupt.
+    """
     state = processor.state
+    following = storage.effective(processor, state.pc + 4)
     _set_msr(processor, state.msr & ~changes | value & changes)
     if changes & MSR_FE0 and _is_exception_let_in(processor):
         raise Interrupt(Vector.PROGRAM, PROGRAM_FP_ENABLED | PROGRAM_NEXT, after=True)
     if value & changes & MSR_POW and state.get("hid") & _HID0_NAP:
         raise Leave(ExitKind.IDLE)
-    return 0
-
-
-def _mtmsrd_and_leave(processor: Processor, value: int, changes: int) -> int:
-    _mtmsrd(processor, value, changes)
-    return processor.state.pc + 4
+    return storage.effective(processor, following)
 
 
 def _write_msr(t: Builder, value: Value, changes: int) -> None:
     """Replace the bits `changes` of the MSR."""
     t.require_privilege()
     if not t.has_host_units:
-        t.call(_mtmsrd, value, changes)
+        following = t.call(_mtmsrd, value, changes)
         t.context_changed()
+        t.branch(following)
         return
     old = t.get("msr")
     new = _complete_msr(t, old & ~changes & _ALL | value & changes, old)
     ends = changes_more_than_context(t, old, new) | (value & changes & MSR_POW).differs(0)
-    t.leave_instead_if(ends, _mtmsrd_and_leave, value, changes)
+    t.leave_instead_if(ends, _mtmsrd, value, changes)
     if changes & ~_MTMSR_L_BITS:
         t.switch(new, t.pc() + 4 if t.is64 else (t.pc() + 4).zext(32))
     else:
@@ -256,11 +257,6 @@ def rfid(t: Builder) -> None:
 
 # Attention, and the words that call a simulator (K42 facts D.2).
 
-_SIMOS_CALL = 0x7C00_07CC
-_MAMBO_CALL = 0x000E_AEB0
-_RTAS_CALL = 0x7C00_07CA
-
-
 #: HID0's bit 31: attn is an instruction.  Firmware leaves it off.
 _HID0_ATTENTION = 1 << 32
 
@@ -290,25 +286,25 @@ def attn(t: Builder) -> None:
     t.call(_attention)
 
 
-@insn(f"{_SIMOS_CALL:032b}")
+@insn(f"{SIMOS_CALL:032b}")
 def simos_call(t: Builder) -> None:
     """SimOS service call. K42 facts D.2."""
-    t.call(_simulator, _SIMOS_CALL)
+    t.call(_simulator, SIMOS_CALL)
 
 
-@insn(f"{_MAMBO_CALL:032b}")
+@insn(f"{MAMBO_CALL:032b}")
 def mambo_call(t: Builder) -> None:
     """Mambo service call. K42 facts D.2."""
-    t.call(_simulator, _MAMBO_CALL)
+    t.call(_simulator, MAMBO_CALL)
 
 
-@insn(f"{_RTAS_CALL:032b}")
+@insn(f"{RTAS_CALL:032b}")
 def rtas_call(t: Builder) -> None:
     """RTAS emulation entry. K42 facts D.2."""
-    t.call(_simulator, _RTAS_CALL)
+    t.call(_simulator, RTAS_CALL)
 
 
-@insn(f"{0x7C00_07CE:032b}")
+@insn(f"{SIMULATOR_BREAK:032b}")
 def simulator_breakpoint(t: Builder) -> None:
     """Simulator breakpoint. K42 facts D.2."""
     t.call(_breakpoint)
