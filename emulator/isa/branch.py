@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import MSR_KEPT, SRR1_FROM_MSR, VECTOR_BASE, Interrupt, Vector
 from emulator.cpu.state import MSR_SF
+from emulator.isa import storage
 from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
 from emulator.isa.values import Builder, CrBit, CrField, Value
@@ -38,9 +39,15 @@ def _is_idle(li: int, aa: int) -> dict[str, int]:
     return {"li": li, "idle": int(li == 0 and not aa)}
 
 
+def _following(t: Builder) -> Value:
+    """Return the address of the next instruction (Book I 1.11.3)."""
+    following = t.pc() + 4
+    return following if t.is64 else following.zext(32)
+
+
 def _link(t: Builder, lk: int) -> None:
     if lk:
-        t.put("lr", t.pc() + 4)
+        t.put("lr", _following(t))
 
 
 def _condition(t: Builder, bo: int, bi: CrBit) -> Value | None:
@@ -122,7 +129,7 @@ def _system_call(processor: Processor, level: int) -> int:
 
 def _system_call_and_leave(processor: Processor, level: int) -> int:
     _system_call(processor, level)
-    return processor.state.pc + 4
+    return storage.effective(processor, processor.state.pc + 4)
 
 
 @insn("010001 -:14 lev:7 -:3 1 -")
@@ -135,7 +142,7 @@ def sc(t: Builder, lev: Value) -> None:
     # SRR0 and the time that an interrupt takes: cpu/interrupts.deliver.
     new = old & MSR_KEPT | MSR_SF | t.get("interrupt_msr")
     t.leave_instead_if(lev.bit(0) | changes_more_than_context(t, old, new), _system_call_and_leave, lev)
-    t.put("srr0", t.pc() + 4 if t.is64 else (t.pc() + 4).zext(32))
+    t.put("srr0", _following(t))
     t.put("srr1", old & SRR1_FROM_MSR)
     t.switch(new, t.get("hior") & VECTOR_BASE | int(Vector.SYSTEM_CALL), is_interrupt=True)
 
