@@ -25,7 +25,7 @@ from gdbstub import commands, packet
 from gdbstub.commands import Command
 from gdbstub.packet import Damaged, Decoder, Interrupt, Packet
 
-# Announced to the client.  A memory read or write carries half of it.  A dump likes long packets, but not ones
+# Announced to the client.  A memory read or write carries half of it.  A dump likes long packets, but none
 # that a socket does not take at once: Linux lets 64 KB wait for a reader, and whoever has more to send is
 # woken again and again to send the rest.  Packets of 128 KB made a dump three times as slow on a busy host.
 PACKET_SIZE = 0x8000
