@@ -18,8 +18,13 @@ from thinwire import descriptors
 from thinwire.backlog import Backlog
 from thinwire.lookout import Lookout
 
-FLOOD = 256 * 1024
-"""Bytes asked for at once when a read of the usual size was not enough: large frames are not cut so often."""
+FLOOD = 1024 * 1024
+"""Bytes asked for at once when a read of the usual size was not enough: a stream is read in few large pieces,
+with as few turns of a CPU that is shared with the victim.
+"""
+BRISK = 0.0005
+"""Seconds within which a victim goes on while it has much to say. One that took longer is waited for in trio.
+"""
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
 
@@ -106,7 +111,7 @@ class DescriptorLine:
         self._idle = trio.Event()
         self.spin = 0.0
         self._room = descriptors.CHUNK  # for the next read
-        self._is_hot = False  # the victim has just spoken
+        self._is_brisk = False  # the victim has just spoken, and soon after it was waited for
 
     def join(self, lookout: Lookout) -> None:
         """See Line."""
@@ -115,41 +120,48 @@ class DescriptorLine:
 
     def take(self) -> bytes | None:
         """See Line."""
-        if not (self._look_longer() if self._is_hot else self._lookout.look()):
+        lookout = self._lookout
+        if self._is_brisk and not lookout.hurry:
+            self._is_brisk = self._spin() if self.spin else lookout.linger()
+        else:
+            lookout.hurry = False
+            self._is_brisk = lookout.look()
+        if not self._is_brisk:
             return None
-        data = descriptors.read_now(self._source, self._room)
-        if data is not None:
-            self._is_hot = True
-            self._room = FLOOD if len(data) == self._room else descriptors.CHUNK
+        try:
+            data = os.read(self._source, self._room)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+        self._room = FLOOD if len(data) >= descriptors.CHUNK else descriptors.CHUNK
         return data
 
-    def _look_longer(self) -> bool:
-        """Whether the victim goes on at once: look for `spin` seconds, then wait a little in the kernel."""
-        self._is_hot = False
-        if self._lookout.hurry:
-            self._lookout.hurry = False
-            return self._lookout.look()
-        if self.spin:
-            end = time.perf_counter() + self.spin
-            while time.perf_counter() < end:
-                if self._lookout.look():
-                    return True
+    def _spin(self) -> bool:
+        """Whether the victim goes on at once: look for `spin` seconds, then as `linger`."""
+        end = time.perf_counter() + self.spin
+        while time.perf_counter() < end:
+            if self._lookout.look():
+                return True
         return self._lookout.linger()
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
+        waited = 0.0
         while True:
             data = DescriptorLine.take(self)  # a serial line takes nothing by itself
             if data is not None:
+                self._is_brisk = waited < BRISK
                 return data
-            limit = silence()
+            limit, begun = silence(), time.perf_counter()
             if limit is None:
                 await trio.lowlevel.wait_readable(self._source)
-                continue
-            with trio.move_on_after(limit) as scope:
-                await trio.lowlevel.wait_readable(self._source)
-            if scope.cancelled_caught:
-                return None
+            else:
+                with trio.move_on_after(limit) as scope:
+                    await trio.lowlevel.wait_readable(self._source)
+                if scope.cancelled_caught:
+                    return None
+            waited += time.perf_counter() - begun
 
     def push(self, data: bytes) -> None:
         """See Line."""

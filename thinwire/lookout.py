@@ -5,8 +5,8 @@ has left is found out, before the victim's next request is heard, so an answer i
 did first. While the line is idle `attend` does the same for the clients alone.
 
 A wait in trio costs several microseconds more than one in the kernel, as much as everything else that is done
-for a request. `linger` is the cheap wait: it blocks the whole process, so it is short, and it is not done
-when a task of this process has been woken (`hurry`).
+for a request. `linger` is the cheap wait: it blocks the whole process, so it is short, and it is done only
+when the victim has been quick to go on, and no task of this process has been woken (`hurry`).
 """
 
 import select
@@ -17,10 +17,12 @@ import trio
 _CLIENT = select.EPOLLIN | select.EPOLLRDHUP
 _GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
-LINGER = 0.001
-"""Seconds for which the line is waited for in the kernel when it has just spoken, epoll's shortest time; a
-victim on another CPU takes a tenth of it to go on. Nothing else in the process runs meanwhile.
+LINGER = 0.005
+"""Seconds for which the line is waited for in the kernel; nothing else in the process runs meanwhile. A quick
+victim takes some hundredth of it to go on. It is not shorter because the kernel's clock ticks every 4 ms: a
+limit within the tick has a timer of its own set for it, and setting that costs more than the wait.
 """
+BRIEFLY = 0.001
 
 
 class Lookout:
@@ -88,8 +90,8 @@ class Lookout:
 
     def linger(self) -> bool:
         """As `look`, but wait for the line in the kernel, for a moment."""
-        for _ in range(3):  # what wakes us may be a client, and the line be next
-            ready = self._all.poll(LINGER)
+        for patience in (LINGER, BRIEFLY, BRIEFLY):  # what wakes us may be a client, and the line be next
+            ready = self._all.poll(patience)
             if not ready:
                 return False
             if ready == self._only_line or self._bring_in(ready):

@@ -103,6 +103,8 @@ class Switchboard:
         """Channels for which the line should not be read until their clients have taken bytes, or patience
         ends.
         """
+        self.reading: set[int] = set()
+        """Channels with held reads."""
         self.discarded = 0
         """Bytes written to channels that do not exist, or in frames that never became whole."""
         self.watch: Callable[[Transfer], None] | None = None
@@ -111,7 +113,6 @@ class Switchboard:
         self._limit = rules.output_limit
         self._replies: list[bytes] = []
         self._sets: dict[int, list[Channel]] = {}  # by the base of a select
-        self._reading: set[int] = set()  # channels with held reads
         self._withholding: set[int] = set()  # channels with withheld acknowledgements
 
     # What the owner asks and tells
@@ -125,11 +126,11 @@ class Switchboard:
 
     def next_silence(self) -> float | None:
         """After how many seconds without a byte from the line `silence` is to be called; None for never."""
-        if not self._reading and not self._withholding:
+        if not self.reading and not self._withholding:
             return None
         empty_reads, patience = self.rules.empty_reads, self.rules.patience
-        waits = [empty_reads] if empty_reads is not None and self._reading else []
-        if any(self.channels[number].left for number in self._reading):
+        waits = [empty_reads] if empty_reads is not None and self.reading else []
+        if any(self.channels[number].left for number in self.reading):
             waits.append(ABSENCE)
         if self._withholding and patience < FOREVER:
             waits.append(patience)
@@ -138,7 +139,7 @@ class Switchboard:
     def silence(self, seconds: float) -> bytes:
         """The line has been silent for so long."""
         if self.rules.empty_reads is not None and seconds >= self.rules.empty_reads:
-            self._answer_empty(sorted(self._reading))
+            self._answer_empty(sorted(self.reading))
         if seconds >= self.rules.patience:
             for number in sorted(self._withholding):
                 self._give_up(self.channels[number])
@@ -148,7 +149,7 @@ class Switchboard:
         """No successor has come for a client that left: `ABSENCE` has passed since, or since the victim asked
         for its bytes.
         """
-        self._answer_empty([number for number in sorted(self._reading) if self.channels[number].left])
+        self._answer_empty([number for number in sorted(self.reading) if self.channels[number].left])
         return self._flush_replies()
 
     def typed(self, number: int, data: bytes) -> bytes:
@@ -161,7 +162,7 @@ class Switchboard:
         while channel.held_reads and channel.incoming.size:
             self._answer_read(channel, channel.held_reads.popleft())
         if not channel.held_reads:
-            self._reading.discard(number)
+            self.reading.discard(number)
         return self._flush_replies()
 
     def taken(self, number: int, count: int) -> bytes:
@@ -285,7 +286,7 @@ class Switchboard:
             self._answer_read(channel, limit)
         else:
             channel.held_reads.append(limit)
-            self._reading.add(number)
+            self.reading.add(number)
 
     def _answer_read(self, channel: Channel, limit: int) -> None:
         incoming = channel.incoming
@@ -303,7 +304,7 @@ class Switchboard:
             self._replies += [read_reply(number, b"")] * len(channel.held_reads)
             channel.held_reads.clear()
             channel.left = False
-            self._reading.discard(number)
+            self.reading.discard(number)
 
     def _select(self, base: int, nibbles: bool) -> None:
         mask = 0
@@ -363,7 +364,7 @@ class Switchboard:
         """Whoever waited for answers is gone."""
         self._replies.clear()
         self.congested.clear()
-        self._reading.clear()
+        self.reading.clear()
         self._withholding.clear()
         for channel in self.channels.values():
             channel.held_reads.clear()
