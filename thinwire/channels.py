@@ -318,13 +318,43 @@ class ChannelStream(trio.abc.Stream):
         self.name = name
         self._port = port
         self._wake = trio.Event()
+        self._listener: Callable[[], object] | None = None
         self._is_closed = False
         self._is_evicted = False
 
     def push(self) -> None:
         """See Holder."""
-        self._wake.set()
+        if self._listener is not None:
+            self._listener()
+        if self._port.channel.outgoing.size:
+            self._wake.set()
         self._port.lookout.hurry = True
+
+    def listen(self, listener: Callable[[], object] | None) -> None:
+        """Have `listener` called, by the task that serves the line, as soon as there is output."""
+        self._listener = listener
+
+    @property
+    def has_room(self) -> bool:
+        """Whether bytes can be typed without waiting for the victim to read."""
+        return not self._port.is_full
+
+    def send_now(self, data: bytes) -> int:
+        """Type bytes if there `has_room`; return how many."""
+        self._check()
+        if self._port.is_full:
+            return 0
+        self._port.typed(data)
+        return len(data)
+
+    def receive_now(self, max_bytes: int | None = None) -> bytes:
+        """The channel's output, as much as there is."""
+        outgoing = self._port.channel.outgoing
+        if not outgoing.size or self._is_closed or self._is_evicted:
+            return b""
+        data = b"".join(outgoing.front())[: max_bytes or descriptors.CHUNK]
+        self._port.taken(len(data))
+        return data
 
     def deliver(self, data: bytes | memoryview) -> int:
         """See Holder: `receive_some` takes them."""
@@ -357,16 +387,12 @@ class ChannelStream(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The channel's output; b"" after another client took the channel over."""
         await trio.lowlevel.checkpoint()
-        outgoing = self._port.channel.outgoing
         while True:
             if self._is_closed:
                 raise trio.ClosedResourceError
             if self._is_evicted:
                 return b""
-            if outgoing.size:
-                count = min(outgoing.size, max_bytes or descriptors.CHUNK)
-                data = b"".join(outgoing.front())[:count]
-                self._port.taken(len(data))
+            if data := self.receive_now(max_bytes):
                 return data
             self._wake = trio.Event()
             await self._wake.wait()
