@@ -23,9 +23,9 @@ from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
-from k42.running import run_async
 from k42.shared_console import SharedConsole, keys, print_text
 from k42.stub_code import find_register_blocks, find_stub_code, find_text
+from thinwire import lifetime
 from thinwire.control import ControlError, inject, observe
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
 from thinwire.mux import CONSOLE
@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     look = partial(observe, console.path, console.channel) if isinstance(console, Control) else None
     surroundings = make_surroundings(kernel, arguments.break_in, type_, look)
     shared = None if isinstance(console, Control) else console
-    run_async(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments), shared)
+    lifetime.run(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments), shared)
     return 0
 
 
@@ -204,17 +204,20 @@ def make_surroundings(
     """Return what the bridge knows around the stub: names, the stub's code, a way to stop the kernel, and
     what `look` sees on the console.
     """
-    values: dict[str, object] = {}
+    known = Surroundings()
     if look is not None:
-        values["console"] = partial(_recent, look)
+        known = replace(known, console=partial(_recent, look))
     if kernel is not None:
         symbols = read_symbols(str(kernel))
-        values["describe"] = lambda address: symbols.name(address) or hex(address)
-        values["forbidden"] = find_stub_code(kernel)
-        values["register_blocks"] = find_register_blocks(kernel)
-        values["text"] = find_text(kernel)
+        known = replace(
+            known,
+            describe=lambda address: symbols.name(address) or hex(address),
+            forbidden=find_stub_code(kernel),
+            register_blocks=find_register_blocks(kernel),
+            text=find_text(kernel),
+        )
     if break_in is not None and type_ is not None:
-        values["break_in"] = partial(type_, keys(break_in))
+        known = replace(known, break_in=partial(type_, keys(break_in)))
     elif break_in is not None:
-        values["keys"] = keys(break_in)
-    return Surroundings(**values)  # type: ignore[arg-type]
+        known = replace(known, keys=keys(break_in))
+    return known

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from k42.errors import UserError
-from k42.running import run_async
+from thinwire import lifetime
 from thinwire.capture import CaptureError, Packet, cut_off, read, show
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.replay import Divergence, replay_mux, replay_side
@@ -61,7 +61,7 @@ def run_replay(arguments: argparse.Namespace) -> int:
         divergence = replay_mux(packets)
     else:
         peer = parse_endpoint(arguments.to)
-        divergence = run_async(_replay_to, peer, packets, not arguments.as_server)
+        divergence = lifetime.run(_replay_to, peer, packets, not arguments.as_server)
     print(
         f"{len(packets)} packets: " + ("every answer as recorded" if divergence is None else str(divergence))
     )

@@ -14,7 +14,7 @@ from k42.errors import UserError
 from k42.machines import find_machine
 from k42.monitor import monitor_at
 from k42.ports import LOOPBACK, Ports, add_base_option
-from k42.running import run_async
+from thinwire import lifetime
 from thinwire.console import run_console
 from thinwire.control import attach, observe
 from thinwire.endpoints import Connect, Endpoint, parse_endpoint
@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
-    run_async(_converse, _endpoint(arguments), arguments)
+    lifetime.run(_converse, _endpoint(arguments), arguments)
     return 0
 
 

@@ -13,17 +13,17 @@ import sys
 import trio
 
 from emulator.config import MachineKind
-from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.exits import Exit, ExitKind, describe
 from emulator.debug import EmulatorTarget
 from emulator.machine import Machine
-from emulator.runner import MachineRunner, describe
+from emulator.runner import MachineRunner
 from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
 from k42.packet_log import add_log_option, start_packet_log
 from k42.pipe import stream_pair
 from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
-from k42.running import run_async
+from thinwire import lifetime
 from thinwire.console import run_console
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.line import LineError
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     line = _line(arguments)
     gdb = None if arguments.gdb is None else parse_endpoint(arguments.gdb, listens=True)
     machine = build_machine(arguments)
-    exit_ = run_async(_emulate, machine, arguments, line, gdb)
+    exit_ = lifetime.run(_emulate, machine, arguments, line, gdb)
     match exit_.kind:
         case ExitKind.IDLE:
             words, status = f"the guest waits for ever at pc {machine.state.pc:#x}", 0

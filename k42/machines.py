@@ -25,7 +25,7 @@ import trio
 
 from gdbstub.stepping import Mode
 from k42.errors import UserError
-from k42.ports import DEFAULT_BASE, Ports
+from k42.ports import DEFAULT_BASE, FURTHER_CHANNELS, Ports
 from thinwire.control import Reset
 from thinwire.mux import Protocol, Rules
 from thinwire.serial_line import Manners
@@ -63,7 +63,7 @@ class Description:
     def channels(self) -> list[str]:
         """The channels a K42 machine has, at this machine's ports."""
         ports = Ports(self.base)
-        return [str(ports.console), f"gdb:{ports.bridge}", *(str(ports.channel(n)) for n in (2, 3, 4))]
+        return [str(ports.console), f"gdb:{ports.bridge}", *(str(ports.channel(n)) for n in FURTHER_CHANNELS)]
 
 
 #: What a value must look like, and how to say so.

@@ -11,8 +11,8 @@ import trio
 from k42.bridge import open_bridge_channel
 from k42.errors import UserError
 from k42.machines import Description, find_machine, reset_by
-from k42.running import run_async
 from thinwire import arguments as mux_options
+from thinwire import lifetime
 from thinwire.control import default_path, open_control
 from thinwire.endpoints import Stdio, assign_channels, parse_endpoint
 from thinwire.journal import Journal
@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    run_async(_serve, arguments)
+    lifetime.run(_serve, arguments)
     return 0
 
 

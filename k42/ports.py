@@ -12,6 +12,8 @@ from k42.errors import UserError
 
 DEFAULT_BASE = 2102
 LOOPBACK = "127.0.0.1"
+#: K42 uses 2 and 4 for its network relay and 3 for its object debugger (K42 facts B).
+FURTHER_CHANNELS = (2, 3, 4)
 #: The emulator's own gdb stub, well clear of the 8 channels of a set.
 _EMULATOR_GDB = 10
 

@@ -10,7 +10,7 @@ import trio
 
 from gdbstub.replay import ClientPlayer, Exchange, ServerPlayer, read_conversations
 from k42.errors import UserError
-from k42.running import run_async
+from thinwire import lifetime
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.streams import open_streams
 
@@ -42,8 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Play; status 1 when the other side differed from the recorded one."""
     exchanges = _read(arguments.file, arguments.conversation)
     if arguments.to is not None:
-        return run_async(_play_client, parse_endpoint(arguments.to), exchanges)
-    return run_async(_play_server, parse_endpoint(arguments.as_server, listens=True), exchanges)
+        return lifetime.run(_play_client, parse_endpoint(arguments.to), exchanges)
+    return lifetime.run(_play_server, parse_endpoint(arguments.as_server, listens=True), exchanges)
 
 
 def _read(path: str, name: str | None) -> list[Exchange]:

@@ -8,7 +8,7 @@ import sys
 
 import trio
 
-from k42.running import run_async
+from thinwire import lifetime
 from thinwire.control import ControlError, ask_status, describe, find
 
 ANSWER_SECONDS = 2.0
@@ -25,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what each multiplexer says of itself; status 1 when none runs."""
-    answers = run_async(_ask_all, arguments.control)
+    answers = lifetime.run(_ask_all, arguments.control)
     if arguments.json:
         print(json.dumps(answers, indent=2))
     else:

@@ -20,8 +20,8 @@ from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, parse_number
 from k42.progress import Progress
 from k42.remote_trace import record_remote
-from k42.running import run_async
 from k42.wired_machine import WiredMachine
+from thinwire import lifetime
 
 MOST_STEPS = 1_000_000_000
 
@@ -109,7 +109,7 @@ def run_record(arguments: argparse.Namespace) -> int:
             if arguments.remote is None:
                 done = _record_here(arguments, start, file, str(kernel))
             else:
-                done = run_async(_record_remote, arguments, start, file, str(kernel))
+                done = lifetime.run(_record_remote, arguments, start, file, str(kernel))
     except BaseException as error:
         if isinstance(only_error(error), KeyboardInterrupt):
             print(f"interrupted; the steps so far are in {arguments.out}", file=sys.stderr)

@@ -34,8 +34,8 @@ from k42.machines import Description, find_machine, reset_by
 from k42.monitor import monitor_of
 from k42.packet_log import start_packet_log
 from k42.pipe import stream_pair
-from k42.ports import LOOPBACK, Ports, add_base_option
-from k42.running import run_async
+from k42.ports import FURTHER_CHANNELS, LOOPBACK, Ports, add_base_option
+from thinwire import lifetime
 from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
 from thinwire.endpoints import Endpoint, Listen, parse_endpoint
@@ -51,8 +51,6 @@ BANNER = "[Ctrl-] opens the monitor; `quit` there ends everything]"
 GUEST_BREAK_IN = "\x15trap"
 
 GDB_CHANNEL = 1
-#: K42 uses 2 and 4 for its network relay and 3 for its object debugger (K42 facts B).
-FURTHER_CHANNELS = (2, 3, 4)
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
     start_packet_log(arguments.log)
     described = find_machine(arguments.kernel) if arguments.kernel else None
     if described is None:
-        run_async(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
+        lifetime.run(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
     else:
-        run_async(_up_described, described, arguments)
+        lifetime.run(_up_described, described, arguments)
     return 0
 
 

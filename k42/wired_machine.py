@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from emulator.cpu.exits import Exit, ExitKind
+from emulator.cpu.exits import Exit, ExitKind, describe
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.machine import Machine
-from emulator.runner import describe
 from emulator.trace import Step, record
 from k42.errors import UserError
 from thinwire.mux import CONSOLE, Mux, Phase
