@@ -40,6 +40,7 @@ from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
 from thinwire.endpoints import Endpoint, Listen, parse_endpoint
 from thinwire.mux import CONSOLE
+from thinwire.rules import Rules
 from thinwire.server import AnyChannel, InProcess, Options, Server, serve
 from thinwire.sources import StreamFactory
 
@@ -85,7 +86,11 @@ async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: P
 
     async with trio.open_nursery() as nursery:
         kernel = Path(machine.program.path)
-        wire = _Wire(line, arguments, ports, Mode(arguments.single_step_mode), kernel, _reset(runner))
+        # Our guest is entered at once; what is typed before its handshake would be its first answer.
+        options = Options(Rules(has_firmware=kernel != guest_kernel()))
+        wire = _Wire(
+            line, arguments, ports, Mode(arguments.single_step_mode), kernel, _reset(runner), options
+        )
         console = await wire.start(nursery)
         stub = await nursery.start(
             serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)

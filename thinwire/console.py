@@ -26,6 +26,7 @@ from thinwire import descriptors
 
 ESCAPE = b"\x1d"
 """Ctrl-], as in telnet."""
+PROMPT = "monitor> "
 _PASTE_UNMARKED = b"\x1b[?2004l\r\n"
 """Ends the prompt's bracketed paste mode (xterm control sequences)."""
 
@@ -121,6 +122,8 @@ class _Console:
         self._commands = {**self._own_commands(), **monitor}
         self._may_print = trio.Event()
         self._may_print.set()
+        self._ahead = b""  # typed behind the escape key, before the prompt was there
+        self._asked: list[str] = []
         self.is_asking = False
         """Whether the monitor's prompt is on the screen."""
 
@@ -151,8 +154,8 @@ class _Console:
 
     async def _type(self, keyboard: int) -> bool:
         """Send keys until the escape key (then True) or the terminal's end."""
-        while data := await descriptors.read(keyboard):
-            before, escape, _ = data.partition(self._escape)
+        while data := self._ahead or await descriptors.read(keyboard):
+            before, escape, self._ahead = data.partition(self._escape)
             if before:
                 await self._stream.send_all(before)
             if escape:
@@ -161,9 +164,14 @@ class _Console:
 
     async def _monitor(self) -> Leave | None:
         """The prompt, for one command or none."""
-        self.is_asking = True
-        line = await trio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
-        self.is_asking = False
+        typed, enter, self._ahead = self._ahead.partition(b"\r")
+        line = typed.decode(errors="replace")
+        if enter:
+            _print(self._sink, f"\n{PROMPT}{line}")
+        else:
+            self.is_asking = True
+            line = await trio.to_thread.run_sync(self._ask, line, abandon_on_cancel=True)
+            self.is_asking = False
         word, _, rest = line.strip().partition(" ")
         if not word:
             return None
@@ -178,30 +186,51 @@ class _Console:
             _print(self._sink, answer)
         return None
 
-    def _ask(self) -> str:
-        """Edit one line, in a thread: prompt_toolkit has an event loop of its own."""
+    def _ask(self, ahead: str) -> str:
+        """Edit one line, `ahead` of it typed already, in a thread: prompt_toolkit has its own event loop."""
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
         from prompt_toolkit.data_structures import Size
+        from prompt_toolkit.history import InMemoryHistory
         from prompt_toolkit.input import create_input
+        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+        from prompt_toolkit.output import ColorDepth
         from prompt_toolkit.output.vt100 import Vt100_Output
+        from prompt_toolkit.shortcuts import CompleteStyle
+        from prompt_toolkit.utils import is_dumb_terminal
 
         def size() -> Size:
             columns, rows = os.get_terminal_size(self._sink)
             return Size(rows=rows or 24, columns=columns or 80)
 
-        meanings = {word: command.help for word, command in self._commands.items()}
+        keys = KeyBindings()
+
+        @keys.add("c-]")
+        def leave(event: KeyPressEvent) -> None:
+            event.app.exit(result="")
+
         with os.fdopen(os.dup(self._source)) as keyboard, os.fdopen(os.dup(self._sink), "w") as screen:
+            if is_dumb_terminal():
+                print(f"\n{PROMPT}{ahead}", end="", file=screen, flush=True)
+                return ahead + keyboard.readline()
             session: PromptSession[str] = PromptSession(
                 input=create_input(keyboard),
                 # No questions about the cursor: not every terminal answers, and the prompt would wait.
                 output=Vt100_Output(screen, size, term=os.environ.get("TERM"), enable_cpr=False),
-                completer=WordCompleter(sorted(meanings), meta_dict=meanings),
+                color_depth=ColorDepth.DEPTH_1_BIT,
+                completer=WordCompleter(sorted(self._commands), sentence=True),
+                complete_style=CompleteStyle.READLINE_LIKE,
+                complete_while_typing=False,
+                history=InMemoryHistory(self._asked),
+                key_bindings=keys,
             )
             try:
-                return session.prompt("\nmonitor> ")
+                line = session.prompt(f"\n{PROMPT}", default=ahead)
             except (EOFError, KeyboardInterrupt):
                 return ""
+        if line.strip():
+            self._asked.append(line)
+        return line
 
     def _own_commands(self) -> dict[str, Command]:
         async def show_help(rest: str) -> str:

@@ -157,7 +157,7 @@ class Mux(Switchboard):
         """The line is up. What the console typed meanwhile goes out if the victim speaks text."""
         self._takes_typing = True
         console = self.channels.get(CONSOLE)
-        if console and self.phase is not Phase.FRAMED:
+        if console and self._speaks_text:
             if console.incoming.size >= self.rules.input_limit:
                 self.relieved.add(CONSOLE)
             self._type_text(console.incoming.take(console.incoming.size))
@@ -212,11 +212,16 @@ class Mux(Switchboard):
 
     def typed(self, number: int, data: bytes) -> bytes:
         """The client of a channel sent bytes."""
-        if number == CONSOLE and self.phase is not Phase.FRAMED and self._takes_typing:
+        if number == CONSOLE and self._speaks_text and self._takes_typing:
             self.channels[number].received += len(data)
             self._type_text(data)
             return self._flush_replies()
         return super().typed(number, data)
+
+    @property
+    def _speaks_text(self) -> bool:
+        """Whether what is typed goes to the target as it is."""
+        return self.phase is not Phase.FRAMED and self.rules.has_firmware
 
     # The line's bytes
 

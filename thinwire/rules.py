@@ -19,6 +19,8 @@ class Rules:
 
     protocol: Protocol = Protocol.AUTO
     assume_framed: bool = False
+    has_firmware: bool = True
+    """Whether something reads the console before the handshake; else what is typed waits for the kernel."""
     lossy_nibbles: bool = False
     output_limit: int = 256 * 1024
     input_limit: int = 64 * 1024

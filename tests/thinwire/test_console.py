@@ -8,6 +8,7 @@ import sys
 import termios
 from collections.abc import Awaitable, Callable
 
+import pytest
 import trio
 import trio.testing
 
@@ -31,7 +32,7 @@ def on_a_terminal(
     """Run the console on a pty; `script` gets the user's side of it and the target's side of the stream."""
 
     async def main() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(100):
             master, slave = pty.openpty()
             before = termios.tcgetattr(slave)
             ours, targets = trio.testing.memory_stream_pair()
@@ -93,6 +94,65 @@ def test_the_monitor_runs_commands_and_comes_back() -> None:
     on_a_terminal(script, monitor)
 
 
+async def greet(rest: str) -> str:
+    return f"hello {rest}!"
+
+
+GREETING = {"greet-again": Command("says hello", greet)}
+
+
+def test_the_monitor_completes_and_remembers() -> None:
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"\x1d")
+        await until(user, b"monitor>")
+        await user.send_all(b"gre\t")
+        await until(user, b"t-again")
+        await user.send_all(b" you\r")
+        await until(user, b"[back on the console]")
+        await user.send_all(b"\x1d")
+        await until(user, b"monitor>")
+        await user.send_all(b"\x1b[A")
+        await until(user, b"greet-again you")
+        await user.send_all(b"\r")
+        assert b"hello you!" in await until(user, b"[back on the console]")
+        await user.send_all(b"\x1d")
+        await until(user, b"monitor>")
+        await user.send_all(b"\x1d")  # the escape key at the prompt closes it
+        await until(user, b"[back on the console]")
+        await user.send_all(b"\x1d")
+        await until(user, b"monitor>")
+        await user.send_all(b"quit\r")
+
+    on_a_terminal(script, GREETING)
+
+
+def test_what_is_typed_with_the_escape_key_is_for_the_monitor() -> None:
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"abc\x1dgreet-again you\rdef\x1dgreet-")
+        await until(target, b"abcdef")
+        await until(user, b"greet-\x1b")  # where the prompt lets the line be edited
+        await user.send_all(b"again me\r")
+        await until(user, b"hello me!")
+        await user.send_all(b"\x1dquit\r")
+
+    on_a_terminal(script, GREETING)
+
+
+def test_a_dumb_terminal_is_sent_no_escape_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"\x1d")
+        seen = await until(user, b"monitor>")
+        await user.send_all(b"greet-again you\n")
+        seen += await until(user, b"[back on the console]")
+        assert b"hello you!" in seen
+        assert b"\x1b" not in seen
+        await user.send_all(b"\x1dquit\r")
+
+    on_a_terminal(script, GREETING)
+
+
 def test_the_end_of_the_stream_ends_the_console() -> None:
     async def script(user: Terminal, target: trio.abc.Stream) -> None:
         await target.send_all(b"x")
@@ -120,7 +180,7 @@ trio.run(main)
 """
 
     async def main() -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(100):
             done = await trio.run_process(
                 [sys.executable, "-c", program], stdin=b"\x03raw\x1d bytes end", capture_stdout=True
             )

@@ -43,6 +43,14 @@ def test_typing_before_the_handshake_goes_to_the_firmware_with_line_feeds_double
     assert mux.receive(encode(Read(0, 10)) + encode(Read(1, 10))) == b"0  # ab\n" + b"1  %!waits"
 
 
+def test_without_firmware_what_is_typed_waits_for_the_kernel() -> None:
+    mux = Mux([0], Rules(has_firmware=False))
+    assert mux.typed(0, b"early") == b""
+    assert mux.line_opened() == b""
+    assert mux.typed(0, b" keys") == b""
+    assert mux.receive(SENTINEL + encode(Read(0, 20))) == b"0  * early keys"
+
+
 def test_without_a_console_text_is_counted_away() -> None:
     mux = Mux([8])
     mux.line_opened()
