@@ -198,10 +198,11 @@ def payload_length(frame: bytes) -> int:
     return parsed[2] if parsed else 0
 
 
-def decode_whole(data: bytes) -> Write | Read | Select | None:
+def decode_whole(data: bytes) -> tuple[int, bytes | memoryview, bool] | Read | Select | None:
     """The request that `data` is, exactly; None if it is anything else or a rarer kind, for the `Decoder`.
 
-    A victim that waits for its answers sends nearly everything so, and this is half the work.
+    A victim that waits for its answers sends nearly everything so, and this is half the work. A write comes
+    as the bare fields of a `Write`.
     """
     parsed = _parse(data[:HEADER_LENGTH])
     if parsed is None:
@@ -209,9 +210,9 @@ def decode_whole(data: bytes) -> Write | Read | Select | None:
     kind, channel, length, whole = parsed
     if len(data) != HEADER_LENGTH + length:
         return None
-    if whole is None and kind in (_WRITE, _WRITE_QUIETLY):
+    if kind in _WRITES:
         payload = data[HEADER_LENGTH:] if length <= _SMALL else memoryview(data)[HEADER_LENGTH:]
-        return Write(channel, payload, kind == _WRITE)
+        return channel, payload, kind == _WRITE
     return whole
 
 
@@ -320,7 +321,7 @@ class Decoder:
                     events.append(Run(channel, parts))
                 else:
                     events.append(Write(channel, b"".join(parts), False))
-            elif kind in (_WRITE, _WRITE_QUIETLY):
+            elif kind in _WRITES:
                 whole_payload = (
                     memoryview(data)[body:stop] if length > _SMALL and self._merge else data[body:stop]
                 )
@@ -355,6 +356,7 @@ def _find_run(data: bytes, at: int, stop: int, limit: int) -> tuple[int, list[by
 
 
 _WRITE, _WRITE_QUIETLY, _READ, _SELECT, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A!?S$"
+_WRITES = (_WRITE, _WRITE_QUIETLY)
 
 
 @lru_cache(maxsize=4096)

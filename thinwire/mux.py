@@ -66,6 +66,8 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
+_FRAMED = Phase.FRAMED  # finding a member in its class costs as much as a call
+
 @dataclass(frozen=True, slots=True)
 class ChangeSpeed:
     """Send `echo`, set the line to `speed` (None: the configured second speed), send `echo` again."""
@@ -190,7 +192,7 @@ class Mux(Switchboard):
         """As `receive`, but a long piece is served in several goes, so that whoever else is in the process
         gets a turn: call again with nothing while `is_behind`.
         """
-        if self.phase is Phase.FRAMED:
+        if self.phase is _FRAMED:
             if self._decoder.tail or self._is_text or self._record:
                 data = self._receive_framed(data)
             else:
@@ -248,7 +250,7 @@ class Mux(Switchboard):
             return self._receive_framed(data)
         self.frames += 1
         self._garbage = 0
-        if type(request) is Write:
+        if type(request) is tuple:
             self._write(*request)
         elif type(request) is Read:
             self._read(request.channel, request.limit)

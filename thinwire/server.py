@@ -33,8 +33,8 @@ from thinwire.switchboard import ABSENCE
 log = logging.getLogger("thinwire")
 
 SLICE = 0.002
-"""Seconds after which a flooded line lets other tasks run: with the rest of the batch that is being served, or
-the wait for a victim that is expected to go on (`lookout.LINGER`), nobody waits more than 10 ms.
+"""Seconds after which a flooded line lets other tasks run: with the rest of the batch that is being served,
+or the wait for a victim that is expected to go on (`lookout.LINGER`), nobody waits more than 10 ms.
 """
 
 SPIN = 40e-6
@@ -230,7 +230,7 @@ class Server:
             if line.unsent.size > MAX_UNSENT:
                 await line.drain()
             if now() > deadline:
-                # Twice: trio shuffles those who can run, so we may be the first to go on after the first time.
+                # Twice: trio shuffles those who can run, so after the first we may come before the others.
                 await trio.lowlevel.checkpoint()
                 await trio.lowlevel.checkpoint()
                 self.lookout.hurry = True

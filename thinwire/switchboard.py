@@ -378,6 +378,8 @@ class Switchboard:
         if self._tell_reply:
             for reply in replies:
                 self._tell_reply(reply)
-        reply = replies[0] if len(replies) == 1 else b"".join(replies)
+        if len(replies) == 1:
+            return replies.pop()
+        reply = b"".join(replies)
         replies.clear()
         return reply
