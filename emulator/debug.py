@@ -26,6 +26,7 @@ from emulator.runner import FINAL, MachineRunner, Pace, describe
 from gdbstub.ppc64 import ALTIVEC, spr_feature
 from gdbstub.ppc64 import describe as describe_ppc64
 from gdbstub.target import (
+    INSTRUCTION_KINDS,
     SIGBUS,
     SIGEMT,
     SIGFPE,
@@ -57,7 +58,6 @@ _STOP_OF_BREAKPOINT = {
     BreakpointKind.READ: StopKind.RWATCH,
     BreakpointKind.ACCESS: StopKind.AWATCH,
 }
-_EXECUTION = (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE)
 
 #: What a caught exception is to gdb, whose users know signals; the others are SIGEMT, since gdb takes a
 #: SIGTRAP for the end of the step it came in.
@@ -183,7 +183,7 @@ class EmulatorTarget:
             case ExitKind.BREAKPOINT:
                 at = self._machine.state.pc
                 kind = next(
-                    (b.kind for b in self._breakpoints if b.kind in _EXECUTION and b.addr == at), None
+                    (b.kind for b in self._breakpoints if b.kind in INSTRUCTION_KINDS and b.addr == at), None
                 )
                 if kind is not None:
                     return StopReason(_STOP_OF_BREAKPOINT[kind], SIGTRAP, core=0)
@@ -192,7 +192,7 @@ class EmulatorTarget:
             case ExitKind.WATCHPOINT:
                 for breakpoint in self._breakpoints:
                     inside = breakpoint.addr <= exit_.detail < breakpoint.addr + breakpoint.length
-                    if breakpoint.kind not in _EXECUTION and inside:
+                    if breakpoint.kind not in INSTRUCTION_KINDS and inside:
                         kind_of_stop = _STOP_OF_BREAKPOINT[breakpoint.kind]
                         return StopReason(kind_of_stop, SIGTRAP, core=0, addr=exit_.detail)
             case ExitKind.SHUTDOWN:
@@ -246,7 +246,7 @@ class EmulatorTarget:
     # Breakpoints -----------------------------------------------------------------------------------------
 
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
-        if breakpoint.kind in _EXECUTION:
+        if breakpoint.kind in INSTRUCTION_KINDS:
             # A comparator may hold any address, and never matches.
             if breakpoint.addr % 4 and breakpoint.kind is BreakpointKind.SOFTWARE:
                 raise TargetError(errno.EINVAL, f"no instruction begins at {breakpoint.addr:#x}")
@@ -268,12 +268,12 @@ class EmulatorTarget:
                 stores=b.kind in (BreakpointKind.WRITE, BreakpointKind.ACCESS),
             )
             for b in self._breakpoints
-            if b.kind not in _EXECUTION
+            if b.kind not in INSTRUCTION_KINDS
         ]
         machine = await self._runner.at_rest()
         self._conditions = {}
         for place, condition in self._breakpoints.items():
-            if place.kind in _EXECUTION and place.addr % 4 == 0:
+            if place.kind in INSTRUCTION_KINDS and place.addr % 4 == 0:
                 self._conditions.setdefault(place.addr, []).append(condition)
         machine.set_breakpoints([*self._conditions, *self._catches.vectors])
         machine.set_watches(watches)

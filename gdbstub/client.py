@@ -27,6 +27,7 @@ from gdbstub.stub_state import StubState
 from gdbstub.stub_threads import StubThreads
 from gdbstub.surroundings import Surroundings
 from gdbstub.target import (
+    INSTRUCTION_KINDS,
     Action,
     ActionKind,
     Breakpoint,
@@ -281,7 +282,7 @@ class RemoteTarget:
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
         """Set a breakpoint: the stub's own if it has them, a planted trap if not."""
         self._whereabouts.standing()
-        if breakpoint.kind in (BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE):
+        if breakpoint.kind in INSTRUCTION_KINDS:
             self._run.conditions.pop(breakpoint.addr, None)
             if condition is not None:
                 self._run.conditions[breakpoint.addr] = condition

@@ -28,12 +28,12 @@ from gdbstub.session import Request, Session, State
 from gdbstub.session_stream import SessionStream
 from gdbstub.stepping import step_range
 from gdbstub.target import (
+    INSTRUCTION_KINDS,
     SIGINT,
     SIGTRAP,
     Action,
     ActionKind,
     Announces,
-    BreakpointKind,
     Expedites,
     StopKind,
     StopReason,
@@ -48,8 +48,6 @@ CROSSING = 0.25
 
 # Texts of breakpoint commands that wait for a client too slow to read them; the oldest are dropped.
 MAX_SHOWN = 1000
-
-INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
 
 
 class Runs:

@@ -230,6 +230,10 @@ class BreakpointKind(enum.Enum):
     ACCESS = 4
 
 
+#: Those that stop before an instruction; the others watch data.
+INSTRUCTION_KINDS = frozenset({BreakpointKind.SOFTWARE, BreakpointKind.HARDWARE})
+
+
 @dataclass(frozen=True, slots=True)
 class Breakpoint:
     """A place to stop: an instruction's address, or `length` watched bytes at `addr`."""
