@@ -16,5 +16,5 @@ pass:   std 3, 8(1)
 leaf:   mulld 4, 3, 3
         rldicl 4, 4, 13, 7
         blr
-        .balign 4096
+        .skip 4096
 stack:  .skip 256
