@@ -207,7 +207,7 @@ class Printer(ValuePrinter):
 
     def slow_handler(self, form: Form) -> str:
         """Return the definition of the handler that `form`'s others leave to what they cannot do."""
-        self._effect(form)
+        self._effect(form, is_slow=True)
         return self._finish(slow_name(form), "noinline")
 
     def pair_handler(self, name: str, pair: Pair) -> str:
@@ -228,10 +228,10 @@ class Printer(ValuePrinter):
         """
         self.record, self.restart, self.is_unwritten = self.next_record(), "own", True
 
-    def _effect(self, form: Form) -> None:
+    def _effect(self, form: Form, *, is_slow: bool = False) -> None:
         """Print the effect of an instruction, and the ways to go on."""
         is_ending_run = False
-        for op in operations(form, has_host_units=True):
+        for op in operations(form, has_host_units=True, is_slow=is_slow):
             match op.code:
                 case "context_changed":
                     is_ending_run = True

@@ -354,9 +354,9 @@ def forms(row: Instruction, is64: bool) -> list[Form]:
     return [form for form in candidates if form.is64 == is64]
 
 
-def trace(form: Form, *, has_host_units: bool = False) -> Builder:
+def trace(form: Form, *, has_host_units: bool = False, is_slow: bool = False) -> Builder:
     """Run the effect of `form` once and return what it recorded."""
-    builder = Builder(form.is64, has_host_units)
+    builder = Builder(form.is64, has_host_units, is_slow)
     arguments: list[Any] = []
     known = iter(form.known)
     slots = iter(range(MAX_SLOTS))
@@ -376,6 +376,6 @@ def trace(form: Form, *, has_host_units: bool = False) -> Builder:
     return builder
 
 
-def operations(form: Form, *, has_host_units: bool = False) -> list[Op]:
+def operations(form: Form, *, has_host_units: bool = False, is_slow: bool = False) -> list[Op]:
     """Return the steps of `form`'s effect."""
-    return trace(form, has_host_units=has_host_units).trace
+    return trace(form, has_host_units=has_host_units, is_slow=is_slow).trace

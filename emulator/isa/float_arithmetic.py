@@ -7,7 +7,7 @@ value of the target, which stays where an enabled exception forbids a result.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emulator.isa import float_shortcut, fpscr, softfloat
@@ -91,24 +91,42 @@ def _compare(processor: Processor, a: int, b: int, ordered: int) -> int:
     return relation
 
 
-def _compute(
-    t: Builder,
-    frt: Fpr,
-    rc: int,
-    helper: Helper,
-    *operands: Value | int,
-    shortcut: Callable[[], Shortcut] | None = None,
-    sets_class: bool = True,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How an instruction's result comes about on the host's own unit: see isa/float_shortcut."""
+
+    shortcut: Callable[[], Shortcut]
+    #: Operands whose NaNs it hands on, in order, and what it makes of one; none: NaNs are the helper's.
+    nans: tuple[Value, ...] = ()
+    result_of_nan: Callable[[Value], Value] = lambda nan: nan
+    #: Changes the sign of a result that is no NaN.
+    negates: bool = False
+    sets_class: bool = True
+    #: Is right in every rounding mode.
+    any_mode: bool = False
+    #: Tells neither inexactness nor rounding.
+    is_estimate: bool = False
+
+
+def _compute(t: Builder, frt: Fpr, rc: int, helper: Helper, *operands: Value | int, way: _Way) -> None:
     """Set FRT to what `helper` returns, or to the shortcut's result where one holds."""
     require_fp(t)
-    if shortcut is None or not t.has_host_units:
+    if not t.has_host_units:
         result = t.call(helper, t.fpr(frt), *operands)
     else:
-        short = shortcut()
-        holds, status = float_shortcut.status_after(t, short, sets_class=sets_class)
-        t.put("fpscr", t.select(holds, status, t.get("fpscr")))
+        short = way.shortcut()
+        if t.is_slow and not way.any_mode:
+            short = float_shortcut.directed(t, short)
+        if way.is_estimate:
+            short = replace(short, inexact=t.condition(False), up=t.condition(False))
+        if way.negates:
+            short = replace(short, result=short.result ^ softfloat.SIGN)
+        if t.is_slow and way.nans:
+            short = float_shortcut.with_specials(t, short, *way.nans, result_of_nan=way.result_of_nan)
+        any_mode = way.any_mode or t.is_slow
+        holds, status = float_shortcut.status_after(t, short, sets_class=way.sets_class, any_mode=any_mode)
         result = t.call_if(~holds, helper, t.fpr(frt), *operands, otherwise=short.result)
+        t.put("fpscr", t.select(holds, status, t.get("fpscr")))
     t.set_fpr(frt, result)
     finish(t, rc)
 
@@ -116,19 +134,22 @@ def _compute(
 def _compute_multiply_add(t: Builder, frt: Fpr, rc: int, a: Value, c: Value, b: Value, variant: int) -> None:
     def shortcut() -> Shortcut:
         addend = b ^ softfloat.SIGN if variant & _SUBTRACT else b
-        short = float_shortcut.multiply_add(t, a, c, addend, bool(variant & _SINGLE))
-        return replace(short, result=short.result ^ softfloat.SIGN) if variant & _NEGATE else short
+        return float_shortcut.multiply_add(t, a, c, addend, bool(variant & _SINGLE))
 
-    _compute(t, frt, rc, _multiply_add, a, c, b, variant, shortcut=shortcut)
+    way = _Way(shortcut, (a, b, c), negates=bool(variant & _NEGATE))
+    _compute(t, frt, rc, _multiply_add, a, c, b, variant, way=way)
 
 
 def _truncate(t: Builder, frt: Fpr, rc: int, b: Value, bits: int) -> None:
     """Convert to integer toward zero; FPRF stays, being undefined."""
+    way = _Way(lambda: float_shortcut.truncate(t, b, bits), sets_class=False, any_mode=True)
+    _compute(t, frt, rc, _to_integer, b, bits, 1, way=way)
 
-    def shortcut() -> Shortcut:
-        return float_shortcut.to_integer(t, b, bits)
 
-    _compute(t, frt, rc, _to_integer, b, bits, 1, shortcut=shortcut, sets_class=False)
+def _round(t: Builder, frt: Fpr, rc: int, b: Value, bits: int) -> None:
+    """Convert to integer in the rounding mode; FPRF stays, being undefined."""
+    way = _Way(lambda: float_shortcut.to_integer(t, b, bits), sets_class=False)
+    _compute(t, frt, rc, _to_integer, b, bits, 0, way=way)
 
 
 # 4.6.5 Arithmetic.
@@ -138,82 +159,90 @@ def _truncate(t: Builder, frt: Fpr, rc: int, b: Value, bits: int) -> None:
 def fadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _add, a, x, 0, shortcut=lambda: float_shortcut.add(t, a, x, False))
+    _compute(t, frt, rc, _add, a, x, 0, way=_Way(lambda: float_shortcut.add(t, a, x, False), (a, x)))
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10101 rc:1")
 def fadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add Single. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _add, a, x, 1, shortcut=lambda: float_shortcut.add(t, a, x, True))
+    _compute(t, frt, rc, _add, a, x, 1, way=_Way(lambda: float_shortcut.add(t, a, x, True), (a, x)))
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract. Book I 4.6.5."""
     a, b = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _subtract, a, b, 0, shortcut=lambda: float_shortcut.subtract(t, a, b, False))
+    _compute(
+        t, frt, rc, _subtract, a, b, 0, way=_Way(lambda: float_shortcut.subtract(t, a, b, False), (a, b))
+    )
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract Single. Book I 4.6.5."""
     a, b = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _subtract, a, b, 1, shortcut=lambda: float_shortcut.subtract(t, a, b, True))
+    _compute(t, frt, rc, _subtract, a, b, 1, way=_Way(lambda: float_shortcut.subtract(t, a, b, True), (a, b)))
 
 
 @insn("111111 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmul(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frc)
-    _compute(t, frt, rc, _multiply, a, x, 0, shortcut=lambda: float_shortcut.multiply(t, a, x, False))
+    _compute(
+        t, frt, rc, _multiply, a, x, 0, way=_Way(lambda: float_shortcut.multiply(t, a, x, False), (a, x))
+    )
 
 
 @insn("111011 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmuls(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply Single. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frc)
-    _compute(t, frt, rc, _multiply, a, x, 1, shortcut=lambda: float_shortcut.multiply(t, a, x, True))
+    _compute(t, frt, rc, _multiply, a, x, 1, way=_Way(lambda: float_shortcut.multiply(t, a, x, True), (a, x)))
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdiv(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _divide, a, x, 0, shortcut=lambda: float_shortcut.divide(t, a, x, False))
+    _compute(t, frt, rc, _divide, a, x, 0, way=_Way(lambda: float_shortcut.divide(t, a, x, False), (a, x)))
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdivs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide Single. Book I 4.6.5."""
     a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _divide, a, x, 1, shortcut=lambda: float_shortcut.divide(t, a, x, True))
+    _compute(t, frt, rc, _divide, a, x, 1, way=_Way(lambda: float_shortcut.divide(t, a, x, True), (a, x)))
 
 
 @insn("111111 frt:5 -:5 frb:5 -:5 10110 rc:1")
 def fsqrt(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Square Root. Book I 4.6.5."""
     b = t.fpr(frb)
-    _compute(t, frt, rc, _square_root, b, 0, shortcut=lambda: float_shortcut.square_root(t, b, False))
+    _compute(t, frt, rc, _square_root, b, 0, way=_Way(lambda: float_shortcut.square_root(t, b, False), (b,)))
 
 
 @insn("111011 frt:5 -:5 frb:5 -:5 10110 rc:1")
 def fsqrts(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Square Root Single. Book I 4.6.5."""
     b = t.fpr(frb)
-    _compute(t, frt, rc, _square_root, b, 1, shortcut=lambda: float_shortcut.square_root(t, b, True))
+    _compute(t, frt, rc, _square_root, b, 1, way=_Way(lambda: float_shortcut.square_root(t, b, True), (b,)))
 
 
 @insn("111011 frt:5 -:5 frb:5 -:5 11000 rc:1")
 def fres(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Reciprocal Estimate Single. Book I 4.6.5."""
-    _compute(t, frt, rc, _reciprocal_estimate, t.fpr(frb))
+    b = t.fpr(frb)
+    way = _Way(lambda: float_shortcut.reciprocal_estimate(t, b), is_estimate=True)
+    _compute(t, frt, rc, _reciprocal_estimate, b, way=way)
 
 
 @insn("111111 frt:5 -:5 frb:5 -:5 11010 rc:1")
 def frsqrte(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Reciprocal Square Root Estimate. Book I 4.6.5."""
-    _compute(t, frt, rc, _reciprocal_root_estimate, t.fpr(frb))
+    b = t.fpr(frb)
+    way = _Way(lambda: float_shortcut.reciprocal_root_estimate(t, b), any_mode=True, is_estimate=True)
+    _compute(t, frt, rc, _reciprocal_root_estimate, b, way=way)
 
 
 @insn("111111 frt:5 fra:5 frb:5 frc:5 11101 rc:1")
@@ -271,13 +300,16 @@ def fnmsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, frc: Fpr, rc: int) -> None
 def frsp(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Round to Single-Precision. Book I 4.6.6."""
     b = t.fpr(frb)
-    _compute(t, frt, rc, _round_to_single, b, shortcut=lambda: float_shortcut.round_to_single(t, b))
+    way = _Way(
+        lambda: float_shortcut.round_to_single(t, b), (b,), result_of_nan=lambda nan: nan & ~0x1FFF_FFFF
+    )
+    _compute(t, frt, rc, _round_to_single, b, way=way)
 
 
 @insn("111111 frt:5 -:5 frb:5 1100101110 rc:1")
 def fctid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert to Integer Doubleword. Book I 4.6.6."""
-    _compute(t, frt, rc, _to_integer, t.fpr(frb), 64, 0)
+    _round(t, frt, rc, t.fpr(frb), 64)
 
 
 @insn("111111 frt:5 -:5 frb:5 1100101111 rc:1")
@@ -289,7 +321,7 @@ def fctidz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 @insn("111111 frt:5 -:5 frb:5 0000001110 rc:1")
 def fctiw(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert to Integer Word; the high half is undefined, here the sign. Book I 4.6.6."""
-    _compute(t, frt, rc, _to_integer, t.fpr(frb), 32, 0)
+    _round(t, frt, rc, t.fpr(frb), 32)
 
 
 @insn("111111 frt:5 -:5 frb:5 0000001111 rc:1")
@@ -302,7 +334,7 @@ def fctiwz(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 def fcfid(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Convert from Integer Doubleword. Book I 4.6.6."""
     b = t.fpr(frb)
-    _compute(t, frt, rc, _from_integer, b, shortcut=lambda: float_shortcut.from_integer(t, b))
+    _compute(t, frt, rc, _from_integer, b, way=_Way(lambda: float_shortcut.from_integer(t, b)))
 
 
 # 4.6.7 Comparison and selection.
@@ -312,10 +344,9 @@ def _compare_into(t: Builder, bf: CrField, fra: Fpr, frb: Fpr, ordered: int) -> 
     require_fp(t)
     a, b = t.fpr(fra), t.fpr(frb)
     if t.has_host_units:
-        holds, order = float_shortcut.compare(t, a, b)
-        old = t.get("fpscr")
-        t.put("fpscr", t.select(holds, old & ~fpscr.FPCC | order << 12, old))
+        holds, order = float_shortcut.compare(t, a, b, ordered)
         relation = t.call_if(~holds, _compare, a, b, ordered, otherwise=order)
+        t.put("fpscr", t.get("fpscr") & ~fpscr.FPCC | relation << 12)
     else:
         relation = t.call(_compare, a, b, ordered)
     t.set_cr_field(bf, relation)

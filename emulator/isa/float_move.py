@@ -279,34 +279,16 @@ def fnabs(t: Builder, frt: Fpr, frb: Fpr, rc: int) -> None:
 # 4.6.8 The status and control register.
 
 
-def _write_fpscr(processor: Processor, value: int, mask: int) -> int:
-    """Replace the bits `mask`; FEX and VX always follow from the others."""
-    state = processor.state
-    state.put("fpscr", fpscr.settle(state.get("fpscr") & ~mask | value & mask))
-    return 0
-
-
-def _set_fpscr_bit(processor: Processor, position: int) -> int:
-    state = processor.state
-    bit = 1 << (31 - position)
-    if not bit & (fpscr.FEX | fpscr.VX):
-        state.put("fpscr", fpscr.raise_bits(state.get("fpscr"), bit))
-    return 0
-
-
-def _clear_fpscr_bit(processor: Processor, position: int) -> int:
-    return _write_fpscr(processor, 0, 1 << (31 - position))
+def _write_fpscr(t: Builder, value: Value, mask: Value) -> None:
+    """Replace the bits `mask`; FEX and VX always follow from the others (as in isa/fpscr.settle)."""
+    plain = (t.get("fpscr") & ~mask | value & mask) & fpscr.STORED
+    whole = plain | t.select((plain & fpscr.INVALID).differs(0), t.constant(fpscr.VX), 0)
+    is_enabled = (whole >> fpscr.ENABLE_DISTANCE & whole & fpscr.ENABLES).differs(0)
+    t.put("fpscr", whole | t.select(is_enabled, t.constant(fpscr.FEX), 0))
 
 
 #: What mcrfs clears of the field it has copied: the exception bits.
 _STICKY = fpscr.EXCEPTIONS | fpscr.FX
-
-
-def _read_field(processor: Processor, field: int) -> int:
-    state = processor.state
-    value = state.get("fpscr")
-    _write_fpscr(processor, 0, _STICKY & 0xF << (28 - 4 * field))
-    return value >> (28 - 4 * field) & 15
 
 
 def _source_field(bfa: int, bf: int) -> dict[str, int]:
@@ -336,14 +318,16 @@ def mffs(t: Builder, frt: Fpr, rc: int) -> None:
 def mcrfs(t: Builder, bf: CrField, number: Value) -> None:
     """Move to Condition Register from FPSCR. Book I 4.6.8."""
     require_fp(t)
-    t.set_cr_field(bf, t.call(_read_field, number))
+    status, shift = t.get("fpscr"), 28 - (number << 2)
+    _write_fpscr(t, t.constant(0), t.constant(0xF) << shift & _STICKY)
+    t.set_cr_field(bf, (status >> shift).zext(4))
 
 
 @insn("111111 bf:3 -:2 -:5 u:4 - 0010000110 rc:1", operands=_immediate_field)
 def mtfsfi(t: Builder, mask: Value, u: Value, rc: int) -> None:
     """Move to FPSCR Field Immediate. Book I 4.6.8."""
     require_fp(t)
-    t.call(_write_fpscr, u * 0x1111_1111, mask)
+    _write_fpscr(t, u * 0x1111_1111, mask)
     finish(t, rc)
 
 
@@ -351,7 +335,7 @@ def mtfsfi(t: Builder, mask: Value, u: Value, rc: int) -> None:
 def mtfsf(t: Builder, mask: Value, frb: Fpr, rc: int) -> None:
     """Move to FPSCR Fields. Book I 4.6.8."""
     require_fp(t)
-    t.call(_write_fpscr, t.fpr(frb), mask)
+    _write_fpscr(t, t.fpr(frb), mask)
     finish(t, rc)
 
 
@@ -359,7 +343,7 @@ def mtfsf(t: Builder, mask: Value, frb: Fpr, rc: int) -> None:
 def mtfsb0(t: Builder, position: Value, rc: int) -> None:
     """Move to FPSCR Bit 0. Book I 4.6.8."""
     require_fp(t)
-    t.call(_clear_fpscr_bit, position)
+    _write_fpscr(t, t.constant(0), t.constant(1) << 31 - position)
     finish(t, rc)
 
 
@@ -367,5 +351,8 @@ def mtfsb0(t: Builder, position: Value, rc: int) -> None:
 def mtfsb1(t: Builder, position: Value, rc: int) -> None:
     """Move to FPSCR Bit 1. Book I 4.6.8."""
     require_fp(t)
-    t.call(_set_fpscr_bit, position)
+    bit = t.constant(1) << 31 - position
+    is_news = (bit & ~t.get("fpscr") & fpscr.EXCEPTIONS).differs(0)
+    bits = bit | t.select(is_news, t.constant(fpscr.FX), 0)
+    _write_fpscr(t, bits, bits)
     finish(t, rc)

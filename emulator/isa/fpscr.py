@@ -34,6 +34,11 @@ NI = 1 << 2
 RN = 3
 
 _RESERVED = 1 << 11
+#: Bits that are not made of others.
+STORED = 0xFFFF_FFFF & ~(FEX | VX | _RESERVED)
+ENABLES = VE | OE | UE | ZE | XE
+#: VX OX UX ZX XX and VE OE UE ZE XE stand in the same order, so far apart.
+ENABLE_DISTANCE = 22
 
 #: The invalid-operation causes that VX summarizes.
 INVALID = VXSNAN | VXISI | VXIDI | VXZDZ | VXIMZ | VXVC | VXSOFT | VXSQRT | VXCVI
@@ -54,11 +59,10 @@ CLASS_NEGATIVE_ZERO = 0b10010
 
 def settle(value: int) -> int:
     """Return `value` with FEX and VX as its other bits say, and without the reserved bit."""
-    value &= 0xFFFF_FFFF & ~(FEX | VX | _RESERVED)
+    value &= STORED
     if value & INVALID:
         value |= VX
-    # VX OX UX ZX XX and VE OE UE ZE XE stand in the same order, 22 bits apart.
-    if (value >> 22) & value & (VE | OE | UE | ZE | XE):
+    if value >> ENABLE_DISTANCE & value & ENABLES:
         value |= FEX
     return value
 

@@ -312,7 +312,7 @@ def reciprocal_estimate(status: int, b: int) -> Outcome:
 
 
 def reciprocal_root_estimate(status: int, b: int) -> Outcome:
-    """frsqrte: within 1/32 of 1/sqrt(b); here much closer."""
+    """frsqrte: within 1/32 of 1/sqrt(b); here the reciprocal of the root, both rounded to nearest."""
     if is_nan(b):
         return _propagate(status, (b,))
     if is_zero(b):
@@ -321,16 +321,18 @@ def reciprocal_root_estimate(status: int, b: int) -> Outcome:
         return _invalid(status, fpscr.VXSQRT)
     if is_infinite(b):
         return _exact(status, 0)
-    mantissa, exponent = split(b)
-    shift = 200 + (exponent & 1)
-    root = isqrt((1 << 2 * shift) // (mantissa << shift))
-    return _without_inexact(status, _round(status, False, root, -(exponent - shift) // 2 - shift, False))
+    root, _ = square_root(0, b, False)
+    assert root is not None
+    return _without_inexact(status, divide(status & ~fpscr.RN, 1023 << 52, root, False))
 
 
 def _without_inexact(before: int, outcome: Outcome) -> Outcome:
-    """Take back XX, which an estimate does not set; FR and FI are undefined after one, here zero."""
+    """Take back XX, which an estimate does not set; FR and FI are undefined after one, here zero.
+
+    RN, too, is as before the estimate.
+    """
     result, after = outcome
-    unchanged = fpscr.XX | (fpscr.FX if after & ~before & fpscr.EXCEPTIONS == fpscr.XX else 0)
+    unchanged = fpscr.RN | fpscr.XX | (fpscr.FX if after & ~before & fpscr.EXCEPTIONS == fpscr.XX else 0)
     after = after & ~(unchanged | fpscr.FR | fpscr.FI) | before & unchanged
     return result, fpscr.settle(after)
 

@@ -248,6 +248,8 @@ class Builder:
 
     _is64: bool
     has_host_units: bool = False
+    #: The effect is for the handler of the rare cases (engines/llvm_source): it may take longer.
+    is_slow: bool = False
     trace: list[Op] = field(default_factory=list)
     #: Set when the effect looked at `is64`: then 32-bit mode needs its own form.
     is_mode_sensitive: bool = False
