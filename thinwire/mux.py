@@ -68,6 +68,7 @@ class Phase(enum.Enum):
 
 _FRAMED = Phase.FRAMED  # finding a member in its class costs as much as a call
 
+
 @dataclass(frozen=True, slots=True)
 class ChangeSpeed:
     """Send `echo`, set the line to `speed` (None: the configured second speed), send `echo` again."""
