@@ -58,6 +58,11 @@ _ALIGNED = frozenset({7, 39, 71, 103, 359, 135, 167, 199, 231, 487, 1014})
 _LSWI, _STSWI, _LSWX, _STSWX = 597, 725, 533, 661
 
 
+def loads_several(word: int) -> bool:
+    """True for an instruction that loads more than one general register: lmw, lswi, lswx."""
+    return word >> 26 == _LMW or (word >> 26 == _INDEXED and word >> 1 & 0x3FF in (_LSWI, _LSWX))
+
+
 def data_access(word: int, register: Callable[[str], int]) -> DataAccess | None:
     """Return what the instruction `word` will touch; `register` gives a register's value by name.
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from gdbstub import ppc64
+from gdbstub.accesses import loads_several
 from gdbstub.ppc64 import INSTRUCTION_SIZE, Flow
 from gdbstub.target import SIGINT, SIGTRAP, Action, ActionKind, StopKind, StopReason, Target
 
@@ -150,9 +151,16 @@ def _plan_return(words: list[int], pc: int, register: Callable[[str], int]) -> P
                 exits.add(sources[ppc64.SRR0] & ~3)
                 return Run(tuple(sorted(exits)))
             case _:
-                # Either field may name the register written, depending on the instruction: count both.
-                changed |= {source, word >> 16 & 31}
+                changed |= _may_change(word)
     return Impossible("no rfid follows mtsrr0 within reach; set a breakpoint after it")
+
+
+def _may_change(word: int) -> set[int]:
+    """Return the numbers of the general registers that an instruction may write, and perhaps more."""
+    if loads_several(word):
+        return set(range(32))
+    # Either field may name the register written, depending on the instruction: count both.
+    return {word >> 21 & 31, word >> 16 & 31}
 
 
 async def step_range(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mini_machine import Machine, Trap
 
 from gdbstub.client import RemoteTarget
-from gdbstub.stepping import Mode
+from gdbstub.stepping import Impossible, Mode, plan_step
 from gdbstub.surroundings import Surroundings
 from gdbstub.target import SIGSEGV, Breakpoint, BreakpointKind, MemoryFault, StopKind, TargetError
 
@@ -195,6 +195,17 @@ def test_a_return_from_interrupt_is_one_unit(mode: Mode) -> None:
         assert await steps(target, 2) == [0x140, 0x144]
 
     with_stub(stopped_stub(machine), use)
+
+
+# lmw r3,0(r1); lswi r2,r1,16; lswx r2,r1,r0: all of them may load r5.
+LMW_R3, LSWI_R2, LSWX_R2 = 0xB8610000, 0x7C4184AA, 0x7C41042A
+
+
+@pytest.mark.parametrize("load", [LMW_R3, LSWI_R2, LSWX_R2])
+def test_a_return_to_an_address_that_is_yet_to_be_loaded_is_an_error(load: int) -> None:
+    mtsrr0_r5 = 0x7CBA03A6
+    code = bytes(words(MTSRR1_R4, load, mtsrr0_r5, RFID))
+    assert isinstance(plan_step(code, 0x100, lambda name: 0), Impossible)
 
 
 @pytest.mark.parametrize("mode", [Mode.AUTO, Mode.SOFTWARE])
