@@ -41,13 +41,10 @@ __all__ = ["FINAL", "MachineRunner", "Pace", "describe"]
 
 _log = logging.getLogger("emulator")
 
-#: Instructions that run in trio's thread before the worker is asked: so many at least, and so many at
-#: most if the engine does them in a fraction of a millisecond; also how many steps the debugger takes at
-#: a time.
+#: Instructions that run in trio's thread before the worker is asked: so many at least (and so many steps a
+#: debugger takes at a time), and so many at most where the engine does them in a fraction of a millisecond.
 INLINE = 1000
 LARGEST_INLINE = 20_000
-#: How long a slice in trio's thread may take, seconds, before the next one is made shorter.
-INLINE_TIME = 0.001
 #: How long a slice in the worker should take, seconds: what a line or the debugger may have to wait.
 SLICE_TIME = 0.005
 SMALLEST_SLICE = 1000
@@ -156,7 +153,6 @@ class MachineRunner:
         self._steps: _Steps | None = None
         self._input_came = False
         self._budget = SMALLEST_SLICE
-        self._inline = INLINE
         self._in_worker = False
         # The exit of a slice that is over and not dealt with.
         self._open_exit: Exit | None = None

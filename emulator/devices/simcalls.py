@@ -22,7 +22,7 @@ from emulator.cpu.processor import RTAS_CALL, Processor
 from emulator.cpu.state import INDEX, MASK64
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND
 from emulator.devices.port import PORT_LIMIT, Port
-from emulator.memory import NoMemory
+from emulator.memory import PAGE_SIZE, NoMemory
 
 _log = logging.getLogger("emulator")
 
@@ -96,7 +96,7 @@ class SimulatorCalls:
             real = processor.mmu.probe(at, translated=bool(virtual))
             if real is None:
                 return FAILED
-            data += processor.memory.read(real, min(length - len(data), 4096 - at % 4096))
+            data += processor.memory.read(real, min(length - len(data), PAGE_SIZE - at % PAGE_SIZE))
         return _put(self.console, bytes(data))
 
     def _console_read(self, processor: Processor, *_: int) -> int:
