@@ -79,6 +79,9 @@ MISS = _FIRST + 31
 #: Address of the table of code pages.
 CODE_PAGES = _FIRST + 32
 
+#: What was loaded from two pages.
+ACROSS = _FIRST + 33
+
 #: Numbers by which handlers ask for a page to be put into the TLB; no helper's (names.helper_number).
 FILL_LOAD = 1
 FILL_STORE = 2

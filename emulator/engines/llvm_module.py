@@ -33,6 +33,7 @@ def print_module(entries: Iterable[Form | Pair], helpers: set[str]) -> str:
     The names of the helpers it calls are added to `helpers`.
     """
     parts = [PRELUDE, ENTER, *_common_handlers(), *(_refill(name, tag) for name, tag in _REFILLS.items())]
+    parts += [_across("load_across", "refill_load"), _across("store_across", "refill_store")]
     parts += [_load_registers(), _store_registers()]
     slow: dict[Form, None] = {}
     stops: dict[str, Helper] = {}
@@ -201,6 +202,56 @@ def _refill(name: str, tag_offset: int) -> str:
     p.line("ret i1 false")
     body = "\n".join(p.lines)
     return f"define i1 @{name}(ptr %s, i64 %ea, i64 %size, ptr %tlb) noinline {{\nentry:\n{body}\n}}\n"
+
+
+def _across(name: str, refill: str) -> str:
+    """Return a function that does an access over the end of a page, if both pages are known; tells if so.
+
+    It leaves what it has loaded in ACROSS.
+    """
+    p = Printer()
+    offset = p.assign(f"and i64 %ea, {layout.PAGE - 1}")
+    p.line(f"%in_page = sub i64 {layout.PAGE}, {offset}")
+    p.line(f"br i1 {p.assign('icmp ult i64 %in_page, %size')}, label %crosses, label %no")
+    p.label("crosses")
+    # At the end of 32 bits the next page may be the first.
+    p.line("%second = add i64 %ea, %in_page")
+    low = p.assign("trunc i64 %second to i32")
+    p.line(f"br i1 {p.assign(f'icmp ne i32 {low}, 0')}, label %first, label %no")
+    p.label("first")
+    p.line(f"%has_first = call i1 @{refill}(ptr %s, i64 %ea, i64 1, ptr %tlb)")
+    p.line("br i1 %has_first, label %next, label %no")
+    p.label("next")
+    p.line(f"%has_second = call i1 @{refill}(ptr %s, i64 %second, i64 1, ptr %tlb)")
+    p.line("br i1 %has_second, label %move, label %no")
+    p.label("move")
+    here, there = (
+        p.host_address(ea, p.tlb_entry("%tlb", ea, layout.TLB_ENTRIES)) for ea in ("%ea", "%second")
+    )
+    p.line(f"%beyond = sub i64 {there}, %in_page")
+    p.line("%top = sub i64 %size, 1")
+    p.line("br label %octet")
+    p.label("octet")
+    p.line("%done = phi i64 [ 0, %move ], [ %done_next, %octet ]")
+    p.line("%sum = phi i64 [ 0, %move ], [ %sum_next, %octet ]")
+    is_here = p.assign("icmp ult i64 %done, %in_page")
+    place = p.assign(f"add i64 %done, {p.assign(f'select i1 {is_here}, i64 {here}, i64 %beyond')}")
+    if refill == "refill_load":
+        p.line(f"%sum_next = or i64 {p.peek(place, 1)}, {p.assign('shl i64 %sum, 8')}")
+    else:
+        shift = p.assign(f"shl i64 {p.assign('sub i64 %top, %done')}, 3")
+        p.poke(place, 1, p.assign(f"lshr i64 %value, {shift}"))
+        p.line("%sum_next = add i64 0, 0")
+    p.line("%done_next = add i64 %done, 1")
+    p.line(f"br i1 {p.assign('icmp ult i64 %done_next, %size')}, label %octet, label %yes")
+    p.label("yes")
+    p.put(layout.ACROSS, "%sum_next")
+    p.line("ret i1 true")
+    p.label("no")
+    p.line("ret i1 false")
+    body = "\n".join(p.lines)
+    signature = "ptr %s, i64 %ea, i64 %size, ptr %tlb, i64 %value"
+    return f"define internal i1 @{name}({signature}) noinline {{\nentry:\n{body}\n}}\n"
 
 
 def _each_register(name: str, word: Callable[[Printer], None], octet: Callable[[Printer], None]) -> str:

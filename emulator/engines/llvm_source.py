@@ -385,7 +385,7 @@ class Printer(ValuePrinter):
         self.line(f"br i1 {found}, label %{fast}, label %{ask}")
         self.label(ask)
 
-    def _host_address(self, ea: str, entry: str) -> str:
+    def host_address(self, ea: str, entry: str) -> str:
         pointer = self.assign(f"getelementptr i8, ptr {entry}, i64 {layout.TLB_ADDEND_OFFSET}")
         addend = self.assign(f"load i64, ptr {pointer}")
         return self.assign(f"add i64 {ea}, {addend}")
@@ -411,19 +411,27 @@ class Printer(ValuePrinter):
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
         is_left = self._restarts(slow)
         self.label(fast)
-        value = self.peek(self._host_address(ea, entry), size)
+        value = self.peek(self.host_address(ea, entry), size)
         if is_left:
             self.line(f"{self.value(op.result)} = or i64 {value}, 0")
             return
         self.line(f"br label %{done}")
         self.label(slow)
         self._refill_or_ask("refill_load", ea, size, fast)
+        across = self.assign(f"call i1 @load_across(ptr %s, i64 {ea}, i64 {size}, ptr %tlb, i64 0)")
+        crossed, ask = self.fresh("crossed"), self.fresh("ask")
+        self.line(f"br i1 {across}, label %{crossed}, label %{ask}")
+        self.label(crossed)
+        both = self.get(layout.ACROSS)
+        self.line(f"br label %{done}")
+        self.label(ask)
         self.store_place()
         function = self.get_pointer(layout.LOAD)
         slow_value = self.assign(f"call i64 {function}(i64 {ea}, i64 {size}, ptr %s)")
         last = self._leave_if_raised(done)
         self.label(done)
-        self.line(f"{self.value(op.result)} = phi i64 [ {value}, %{fast} ], [ {slow_value}, %{last} ]")
+        ways = f"[ {value}, %{fast} ], [ {both}, %{crossed} ], [ {slow_value}, %{last} ]"
+        self.line(f"{self.value(op.result)} = phi i64 {ways}")
 
     def _store(self, op: Op, size: int) -> None:
         ea, value = self.value(op.args[0]), self.value(op.args[1])
@@ -433,12 +441,16 @@ class Printer(ValuePrinter):
         is_left = self._restarts(slow)
         self.is_unwritten = False
         self.label(fast)
-        self.poke(self._host_address(ea, entry), size, value)
+        self.poke(self.host_address(ea, entry), size, value)
         if is_left:
             return
         self.line(f"br label %{done}")
         self.label(slow)
         self._refill_or_ask("refill_store", ea, size, fast)
+        across = self.assign(f"call i1 @store_across(ptr %s, i64 {ea}, i64 {size}, ptr %tlb, i64 {value})")
+        ask = self.fresh("ask")
+        self.line(f"br i1 {across}, label %{done}, label %{ask}")
+        self.label(ask)
         self.store_place()
         function = self.get_pointer(layout.STORE)
         self.line(f"call void {function}(i64 {ea}, i64 {size}, i64 {value}, ptr %s)")
@@ -462,7 +474,7 @@ class Printer(ValuePrinter):
         self.line(f"br i1 {hit}, label %{fast}, label %{slow}, !prof !0")
         is_left = self._restarts(slow)
         self.label(fast)
-        place = self._host_address(ea, entry)
+        place = self.host_address(ea, entry)
         if is_left:
             self.line(f"{self.value(op.result)} = or i64 {place}, 0")
             return

@@ -457,7 +457,7 @@ class ThreadedEngine:
             if (found := self._device_loads.get((address, size, self._words[layout.FAR_TLB]))) is not None:
                 return found.device.load(found.offset, size)
             value = storage.load(self._processor, address, size)
-            self._fill(address, Access.LOAD, size)
+            self._fill_all(address, Access.LOAD, size)
             return value
         except BaseException as error:
             return self._keep(error)
@@ -468,7 +468,7 @@ class ThreadedEngine:
                 found.device.store(found.offset, size, value & (1 << 8 * size) - 1)
                 return
             storage.store(self._processor, address, size, value)
-            self._fill(address, Access.STORE, size)
+            self._fill_all(address, Access.STORE, size)
         except BaseException as error:
             self._keep(error)
 
@@ -500,6 +500,12 @@ class ThreadedEngine:
         entry = 2 * (address >> 12 & layout.CODE_PAGE_ENTRIES - 1)
         self._code_pages[entry], self._code_pages[entry + 1] = address & -PAGE | context, code.address
         return record
+
+    def _fill_all(self, address: int, access: Access, size: int) -> None:
+        """Remember where an access that has just been made lies, in both pages if it crosses into another."""
+        self._fill(address, access, size)
+        if address % PAGE + size > PAGE:
+            self._fill(storage.effective(self._processor, address + size - 1), access, 1)
 
     def _fill(self, address: int, access: Access, size: int) -> None:
         """Remember where `address`, which has just been accessed, lies."""
