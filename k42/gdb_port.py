@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext
 
 import trio
 
@@ -14,7 +14,7 @@ from gdbstub.server import serve_listeners
 from gdbstub.target import Target
 from k42.errors import UserError
 from thinwire.endpoints import Endpoint, Listen, ListenUnix, parse_endpoint
-from thinwire.sources import listen_tcp, listen_unix
+from thinwire.sources import SocketFile, listen_tcp, listen_unix
 
 
 async def serve_gdb_port(
@@ -44,13 +44,9 @@ async def serve_gdb_port(
 @asynccontextmanager
 async def _listening(endpoint: Endpoint) -> AsyncIterator[tuple[trio.SocketListener, str]]:
     listener, place = await _listen(endpoint)
-    try:
+    file = SocketFile(endpoint.path) if isinstance(endpoint, ListenUnix) else nullcontext()
+    with listener, file:
         yield trio.SocketListener(listener), place
-    finally:
-        listener.close()
-        if isinstance(endpoint, ListenUnix):
-            with suppress(OSError):
-                os.unlink(endpoint.path)
 
 
 def add_observe_option(parser: argparse.ArgumentParser) -> None:

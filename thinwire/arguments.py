@@ -10,13 +10,17 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from thinwire.endpoints import LOOPBACK, EndpointError, Listen, ListenUnix, parse_endpoint
+from thinwire.endpoints import LOOPBACK, EndpointError, Listen, ListenUnix, is_number, parse_endpoint
 from thinwire.frames import CHANNELS
 from thinwire.mux import Protocol, Rules
 from thinwire.serial_line import Manners
 from thinwire.server import Options
 
 WHEN_FULL = {"drop-oldest": Rules().patience, "block": math.inf}
+
+
+_MOST = 10**9 - 1
+"""Larger numbers are mistakes, and more than the system takes for a speed."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,7 +103,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     channels.add_argument(
         "--history",
         type=_kibibytes,
-        default=Rules().history,
         metavar="KIB",
         help="output shown again to whoever joins late",
     )
@@ -138,7 +141,7 @@ def choose(
             assume_framed=arguments.assume_framed,
             lossy_nibbles=arguments.bug_compatible,
             output_limit=arguments.buffer,
-            history=arguments.history,
+            history=Rules().history if arguments.history is None else arguments.history,
             patience=WHEN_FULL[arguments.when_full],
             empty_reads=arguments.empty_reads,
         ),
@@ -153,7 +156,7 @@ def choose(
         observe=tuple(arguments.observe),
         capture=arguments.capture,
         low_latency=arguments.low_latency,
-        replay=replay,
+        replay=replay or arguments.history is not None,
         end_on_exit=end_on_exit,
     )
 
@@ -166,7 +169,7 @@ def warn_if_open(program: str, bind: str) -> None:
 
 def _observed(text: str) -> tuple[int, Listen | ListenUnix]:
     number, equals, place = text.partition("=")
-    if not equals or not number.isdigit() or int(number) >= CHANNELS:
+    if not equals or not is_number(number, CHANNELS - 1):
         raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL=PORT, such as 0=2202")
     try:
         endpoint = parse_endpoint(place, listens=True)
@@ -190,6 +193,6 @@ def _speed(text: str) -> int:
 
 
 def _number(text: str, unit: str) -> int:
-    if not text.isdigit():
+    if not is_number(text, _MOST):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of {unit}")
     return int(text)

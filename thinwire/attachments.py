@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import trio
 
@@ -35,7 +35,7 @@ from thinwire.endpoints import (
 )
 from thinwire.line import LineError
 from thinwire.mux import CONSOLE
-from thinwire.sources import RETRY, accept_one, connect_unix, listen_tcp, listen_unix, open_pty
+from thinwire.sources import RETRY, SocketFile, accept_one, connect_unix, listen_tcp, listen_unix, open_pty
 
 log = logging.getLogger("thinwire")
 
@@ -98,6 +98,7 @@ async def accept_clients(
     nursery: trio.Nursery,
 ) -> str:
     """Listen and run `serve` for every connection, until `nursery` ends; returns where. Raises LineError."""
+    file: AbstractContextManager[None] = nullcontext()
     match spec:
         case Listen(host, number):
             try:
@@ -108,18 +109,13 @@ async def accept_clients(
             place = str(Connect(*listener.getsockname()[:2]))
         case ListenUnix(path):
             listener = listen_unix(path)
-            place = path
+            place, file = path, SocketFile(path)
 
     async def accept() -> None:
-        try:
+        with listener, file:
             async with trio.open_nursery() as clients:
                 while True:
                     clients.start_soon(serve, await accept_one(listener))
-        finally:
-            listener.close()
-            if isinstance(spec, ListenUnix):
-                with suppress(OSError):
-                    os.unlink(spec.path)
 
     nursery.start_soon(accept)
     return place

@@ -179,7 +179,7 @@ def parse_endpoint(text: str, *, listens: bool = False, bind: str = LOOPBACK) ->
             path, mark, number = rest.rpartition("#")
             if not mark:
                 return Control(rest, 0)
-            if path and _is_number(number, CHANNELS - 1):
+            if path and is_number(number, CHANNELS - 1):
                 return Control(path, int(number))
             raise EndpointError(f"{text!r}: after the # comes a channel number, 0 to {CHANNELS - 1}")
     if listens:
@@ -250,12 +250,16 @@ def _split_address(whole: str, text: str, default_host: str | None = None) -> tu
         )
     host = host.removeprefix("[").removesuffix("]")
     least = 1 if default_host is None else 0  # where we listen, 0 lets the system choose
-    if not _is_number(port, 65535) or int(port) < least:
+    if not is_number(port, 65535) or int(port) < least:
         raise EndpointError(f"{whole!r}: {port!r} is no port number ({least} to 65535)")
+    try:
+        host = host.encode("idna").decode()
+    except UnicodeError as error:
+        raise EndpointError(f"{whole!r}: {host!r} is no host name") from error
     return host or default_host or LOOPBACK, int(port)
 
 
-def _is_number(text: str, most: int) -> bool:
+def is_number(text: str, most: int) -> bool:
     """Whether `text` is a number up to `most`, in few enough digits for int()."""
     return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= most
 

@@ -370,6 +370,8 @@ def open_serial_device(path: str, manners: Manners) -> SerialLine:
         # pyserial raises DTR when it opens unless told, and leaves it alone if it were to serve flow control.
         port.dtr, port.dsrdtr = manners.dtr is not False, manners.dtr is None
         port.open()
+    except ValueError as error:
+        raise LineError(f"{path} cannot be set to {manners.first_speed} bits a second ({error})") from error
     except serial.SerialException as error:
         if "exclusively lock" in str(error):
             raise LineError(f"{path} is in use by another program") from error

@@ -79,12 +79,8 @@ async def open_source(
                 place = "{}:{}".format(*listener.getsockname()[:2])
                 yield Source(f"listen:{place}", lambda: _accept(listener))
         case ListenUnix(path):
-            with listen_unix(path) as listener:
-                try:
-                    yield Source(str(origin), lambda: _accept(listener))
-                finally:
-                    with suppress(OSError):
-                        os.unlink(path)
+            with listen_unix(path) as listener, SocketFile(path):
+                yield Source(str(origin), lambda: _accept(listener))
         case Pty(link):
             with open_pty(link) as (master, name):
                 yield Source(name if link is None else f"{link} ({name})", lambda: _duplicate(master))
@@ -270,6 +266,24 @@ def listen_unix(path: str) -> trio.socket.SocketType:
         os.umask(before)
     sock.listen(BACKLOG)
     return trio.socket.from_stdlib_socket(sock)
+
+
+class SocketFile:
+    """The file of a socket that we serve, to be removed before the socket is closed: until then no other file
+    has its number. What somebody else has put in its place is left alone.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._number = os.lstat(path).st_ino
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        with suppress(OSError):
+            if os.lstat(self._path).st_ino == self._number:
+                os.unlink(self._path)
 
 
 def _remove_dead_socket(path: str) -> None:

@@ -68,12 +68,21 @@ def test_version_one_has_the_second_speed_from_the_start() -> None:
         (["--observe", "0=pty"], "nothing to listen on"),
         (["--observe", "0=x"], "no port number"),
         (["--buffer", "much"], "'much' is no number of KiB"),
+        (["--buffer", "\u00b2"], "'\u00b2' is no number of KiB"),
+        (["--fixed-speed=1234567890"], "no number of bits a second"),
+        (["--observe", "\u00b2=0"], "is not CHANNEL=PORT"),
         (["--empty-reads", "-1"], "no number of milliseconds"),
     ],
 )
 def test_mistakes_are_named(words: list[str], message: str) -> None:
     with pytest.raises(argparse.ArgumentError, match=message):
         parse(*words)
+
+
+def test_a_history_that_is_asked_for_is_shown_to_later_writers_too() -> None:
+    assert not choose(parse(), replay=False).replay
+    chosen = choose(parse("--history", "2"), replay=False)
+    assert chosen.replay and chosen.rules.history == 2048
 
 
 def test_a_fixed_speed_without_a_number_leaves_the_next_word_alone() -> None:

@@ -316,6 +316,18 @@ def test_a_device_without_signals_has_data_and_speed() -> None:
     on_a_pty(script)
 
 
+def test_a_speed_that_the_device_has_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(port: object, speed: int) -> None:
+        raise ValueError("Failed to set custom baud rate")
+
+    async def script(victim: int, path: str) -> None:
+        with pytest.raises(LineError, match=f"{path} cannot be set to 12345 bits a second"):
+            open_serial_device(path, replace(QUICK, first_speed=12345))
+
+    monkeypatch.setattr(serial.Serial, "_set_special_baudrate", refuse)
+    on_a_pty(script)
+
+
 def test_a_device_is_opened_once() -> None:
     async def script(victim: int, path: str) -> None:
         line = open_serial_device(path, QUICK)

@@ -28,6 +28,7 @@ from thinwire.handshake import SENTINEL
 from thinwire.line import LineError
 from thinwire.mux import Rules
 from thinwire.server import AnyChannel, InProcess, Options, Server, serve
+from thinwire.sources import open_source
 from thinwire.victim import Victim
 
 ANY = Listen("127.0.0.1", 0)
@@ -565,6 +566,23 @@ def test_lines_of_every_kind(kind: str, tmp_path: Path) -> None:
                         assert await receive(console, 22) == b"Enable thinwire\n\rhello"
                 sock.close()
                 nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_socket_that_somebody_else_serves_by_now_is_left_alone(tmp_path: Path) -> None:
+    """Whoever removes our socket's file and serves its own there keeps it when we end."""
+
+    async def main() -> None:
+        async with (
+            running({1: ListenUnix(f"{tmp_path}/channel")}),
+            open_source(ListenUnix(f"{tmp_path}/line")),
+        ):
+            for name in ("channel", "line"):
+                os.unlink(tmp_path / name)
+                with socket.socket(socket.AF_UNIX) as other:
+                    other.bind(f"{tmp_path}/{name}")
+        assert sorted(os.listdir(tmp_path)) == ["channel", "line"]
 
     trio.run(main)
 
