@@ -191,7 +191,7 @@ def assert_same(a, b, seed):
     assert a_memory == b_memory
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32))
 def test_the_engines_agree_wherever_they_are_cut(seed):
     reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
@@ -206,7 +206,7 @@ def test_the_engines_agree_wherever_they_are_cut(seed):
             return
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32))
 def test_pairs_are_two_instructions(seed):
     reference, threaded = (
@@ -229,7 +229,7 @@ def test_pairs_are_two_instructions(seed):
         assert_same(reference, threaded, seed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1 << 32), data=st.data())
 def test_the_engines_stop_at_the_same_breakpoints(seed, data):
     reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
@@ -257,7 +257,7 @@ def _ask(state, places, answers):
     return answers.random() < 0.1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1 << 32), data=st.data())
 def test_the_engines_ask_for_the_same_breakpoints_and_pass_the_unwanted(seed, data):
     benches = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)
@@ -277,7 +277,7 @@ def test_the_engines_ask_for_the_same_breakpoints_and_pass_the_unwanted(seed, da
         assert_same(*benches, seed)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1 << 32))
 def test_the_engines_see_code_that_is_written_from_outside(seed):
     reference, threaded = Bench(seed, ReferenceEngine), Bench(seed, ThreadedEngine)

@@ -158,7 +158,7 @@ def addresses(draw: st.DrawFn) -> int:
     return esid << 28 | draw(st.sampled_from([number << 12, number % 16 << 24])) | offset
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     worlds(),
     st.lists(st.tuples(addresses(), st.sampled_from(Access), st.booleans()), min_size=1, max_size=20),

@@ -82,7 +82,7 @@ def session(engine, words, script):
     return [*seen, port.drain(), port.get(PORT_LIMIT)]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(PROGRAMS, SCRIPTS)
 def test_native_code_and_python_serve_the_same_uart(words, script):
     assert session(ThreadedEngine, words, script) == session(ReferenceEngine, words, script)
