@@ -102,6 +102,7 @@ class RemoteTarget:
             surroundings.forbidden,
             surroundings.register_blocks,
             surroundings.text,
+            surroundings.function,
         )
         self._threads = StubThreads(self._link, self._ask, self._state.read)
         self._unknown: set[type[Command]] = set()

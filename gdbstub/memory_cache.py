@@ -40,6 +40,10 @@ class MemoryCache:
             pieces.append(line)
         return b"".join(pieces)[addr - first : addr - first + length]
 
+    def is_text(self, addr: int) -> bool:
+        """True where code is known, and what a file says it is."""
+        return addr & -LINE in self._text
+
     def missing(self, addr: int, length: int) -> tuple[int, int]:
         """Return start and length of the whole lines to fetch so that `addr, length` is known."""
         starts = [start for start in range(addr & -LINE, addr + length, LINE) if start not in self._lines]

@@ -33,6 +33,10 @@ class Quirks:
     steps_by_detach: bool = False
     #: It answers OK to writes into its own vital functions and does not do them.
     ignores_some_writes: bool = False
+    #: Which ones: those that begin in the first bytes of such a function, so many.
+    vital_bytes: int = 64
+    #: Its `c` takes an address.
+    continues_at: bool = False
     #: Console text comes between packets, so a `-` may be anybody's, and while the target runs a terminal
     #: reads the line and echoes.
     shares_the_line: bool = False
@@ -98,6 +102,7 @@ K42 = Quirks(
     announces_with_nak=True,
     steps_by_detach=True,
     ignores_some_writes=True,
+    continues_at=True,
     answers_g_from_memory=True,
 )
 

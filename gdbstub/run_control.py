@@ -251,7 +251,12 @@ class RunControl:
         return True
 
     async def _go(self, verb: bytes = b"c") -> None:
-        await self._state.registers.flush()
+        registers = self._state.registers
+        if verb == b"c" and self._link.quirks.continues_at and (pc := registers.changed_pc) is not None:
+            await registers.flush(but=frozenset({registers.description.pc}))
+            verb += b"%x" % pc
+        else:
+            await registers.flush()
         self.is_arriving = False
         self.has_left = True
         await self._link.tell(verb)

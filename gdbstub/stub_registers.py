@@ -199,15 +199,21 @@ class StubRegisters:
         self._change({name for name, span in spans.items() if new[span] != self._block[span]})
         self._block = new
 
+    @property
+    def changed_pc(self) -> int | None:
+        """Where the target is to go on, if that is not where it stands."""
+        pc = self.description.pc
+        return self.value(pc) if pc in self._changed else None
+
     async def set_trace(self, on: bool) -> None:
         """Have MSR[SE] set, or not, when the target runs next."""
         await self.fetch(("msr",))
         self.is_traced = on
         self._changed.add("msr")
 
-    async def flush(self) -> None:
-        """Send what has been changed."""
-        if not self._changed:
+    async def flush(self, *, but: frozenset[str] = frozenset()) -> None:
+        """Send what has been changed, all `but` these."""
+        if self._changed <= but:
             return
         if self._place is None or len(self._changed) > MANY:
             await self.block()
@@ -219,9 +225,9 @@ class StubRegisters:
                 await self._write(self._saved[name][0], value.to_bytes(WORD, "big"))
         else:
             sent = self._sent()
-            for span in self._spans(self._changed, across_unknown=False):
+            for span in self._spans(self._changed - but, across_unknown=False):
                 await self._write(self._place + span.start, sent[span])
-        self._changed.clear()
+        self._changed &= but
 
     def _on_the_wire(self, block: bytes) -> bytes:
         """Return a block as the stub takes it."""

@@ -23,7 +23,7 @@ from gdbstub.traps import TRAP, Traps
 # it.
 PAGE = 4096
 
-# Places where a planted trap has been seen to stick; bounded, since it is only there to save a read.
+# Places and functions where a planted trap has been seen to stick; bounded, since that only saves a read.
 MAX_VERIFIED = 4096
 
 
@@ -38,11 +38,15 @@ def _no_text(addr: int, length: int) -> bytes | None:
     return None
 
 
+def _no_function(addr: int) -> range | None:
+    return None
+
+
 class StubState:
     """Registers, memory and planted traps of one stub.
 
     `forbidden` is the stub's own code, `candidates` where its registers may lie (`stub_registers`), `text`
-    what a kernel's file says is at an address and never changes.
+    what a kernel's file says is at an address and never changes, `function` which function it has there.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class StubState:
         forbidden: Sequence[range] = (),
         candidates: Sequence[int] = (),
         text: Callable[[int, int], bytes | None] = _no_text,
+        function: Callable[[int], range | None] = _no_function,
     ) -> None:
         self.registers = StubRegisters(link, link.quirks.default, candidates, self._read_raw, self._write_raw)
         self.traps = Traps()
@@ -61,8 +66,10 @@ class StubState:
         self._describe = describe
         self._forbidden = forbidden
         self._text = text
+        self._function = function
         self._cache = MemoryCache()
         self._verified: set[int] = set()
+        self._sticks_from: dict[int, int] = {}  # by the beginning of a function, the first such place in it
 
     def forget(self, *, has_stepped: bool = False) -> None:
         """Drop what was known: the target has run.
@@ -196,18 +203,41 @@ class StubState:
             if not self._sticks(addr):
                 if await self._read_raw(addr, INSTRUCTION_SIZE) != TRAP:
                     raise self._ignored(addr)
-                if len(self._verified) >= MAX_VERIFIED:
-                    self._verified.clear()
-                self._verified.add(addr)
+                self._verify(addr)
         except Silence:
             raise
         except TargetError:
             del self.traps.planted[addr]
             raise
 
+    def _verify(self, addr: int) -> None:
+        """Note that a trap at `addr` has been seen to stick."""
+        if len(self._verified) >= MAX_VERIFIED:
+            self._verified.clear()
+            self._sticks_from.clear()
+        self._verified.add(addr)
+        if (function := self._known_function(addr)) is not None:
+            self._sticks_from[function.start] = min(addr, self._sticks_from.get(function.start, addr))
+
     def _sticks(self, addr: int) -> bool:
-        """True where a trap is known to be there once it is written."""
-        return not self._link.quirks.ignores_some_writes or addr in self._verified
+        """True where a trap is known to be there once it is written.
+
+        A stub that ignores writes does so in the first bytes of a function.  So what sticks at one place of a
+        function sticks in all the rest of it, and behind those bytes anyway; where a function begins is known
+        from the kernel's file.
+        """
+        quirks = self._link.quirks
+        if not quirks.ignores_some_writes or addr in self._verified:
+            return True
+        function = self._known_function(addr)
+        if function is None:
+            return False
+        first = min(function.start + quirks.vital_bytes, self._sticks_from.get(function.start, addr + 1))
+        return addr >= first
+
+    def _known_function(self, addr: int) -> range | None:
+        """Return the function at `addr`, where the code has been seen to be that of the file."""
+        return self._function(addr) if self._cache.is_text(addr) else None
 
     async def move(self, old: int, new: int) -> None:
         """Take the trap at `old` away and put one at `new`, by one write where that is the next word: most of
@@ -216,11 +246,12 @@ class StubState:
         Only where a trap has been seen to stick: a stub that ignores some writes looks where they begin, so
         this one may reach words that must not be touched.
         """
-        if new != old + INSTRUCTION_SIZE or self.is_own_code(new) or not self._sticks(new):
+        is_next = new == old + INSTRUCTION_SIZE and not self.is_own_code(new)
+        original = await self.read(new, INSTRUCTION_SIZE) if is_next else b""
+        if not is_next or not self._sticks(new):
             await self.restore(old)
             await self.plant(new)
             return
-        original = await self.read(new, INSTRUCTION_SIZE)
         if len(original) != INSTRUCTION_SIZE:
             raise MemoryFault(new)
         self.traps.planted[new] = original

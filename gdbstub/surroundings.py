@@ -33,7 +33,8 @@ class Surroundings:
     `on_text` hears what the stub says besides packets.  `describe` gives an address its name.  `forbidden`
     are the addresses of the stub's own code, where a trap would kill it.  `register_blocks` are places where
     its registers may lie in memory; they are tried.  `console` brings the last of what the console
-    shows.  `text` tells what a kernel's file says is at an address and never changes.
+    shows.  `text` tells what a kernel's file says is at an address and never changes, and `function` which
+    function it has there.
     """
 
     break_in: Callable[[], Awaitable[None]] = _no_way_in
@@ -44,3 +45,4 @@ class Surroundings:
     register_blocks: Sequence[int] = ()
     console: Callable[[], Awaitable[bytes]] = _no_console
     text: Callable[[int, int], bytes | None] = lambda addr, length: None
+    function: Callable[[int], range | None] = lambda addr: None

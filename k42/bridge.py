@@ -24,7 +24,7 @@ from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
 from k42.shared_console import SharedConsole, keys, print_text
-from k42.stub_code import find_register_blocks, find_stub_code, find_text
+from k42.stub_code import find_functions, find_register_blocks, find_stub_code, find_text
 from thinwire import lifetime
 from thinwire.control import ControlError, inject, observe
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
@@ -215,6 +215,7 @@ def make_surroundings(
             forbidden=find_stub_code(kernel),
             register_blocks=find_register_blocks(kernel),
             text=find_text(kernel),
+            function=find_functions(symbols),
         )
     if break_in is not None and type_ is not None:
         known = replace(known, break_in=partial(type_, keys(break_in)))

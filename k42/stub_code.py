@@ -17,6 +17,7 @@ from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from emulator.symbols import Symbols
 from gdbstub.quirks import K42
 
 #: Beginnings of the names of the source files whose code runs while the stub does: the stub itself (our
@@ -81,6 +82,18 @@ def find_register_blocks(kernel: Path) -> list[int]:
             )[:MOST_BLOCKS]
     except (OSError, ELFError):
         return []
+
+
+def find_functions(symbols: Symbols) -> Callable[[int], range | None]:
+    """Return what tells which function of the file is at an address, as far as its size is known too."""
+
+    def function(addr: int) -> range | None:
+        found = symbols.symbol(addr)
+        if found is None or not found.is_function or not found.length:
+            return None
+        return range(found.address, found.address + found.length)
+
+    return function
 
 
 def find_text(kernel: Path) -> Callable[[int, int], bytes | None]:

@@ -221,6 +221,9 @@ class K42Stub:
             case b"M":
                 await self._send_packet(self._write_memory(arguments))
             case b"c" | b"C":
+                # The address of `C` never has an effect.
+                if command[:1] == b"c" and arguments:
+                    machine.pc = int(arguments, 16)
                 self._ps &= ~SE
                 machine.msr = self._ps & ~0x783F0000
                 return Resume.CONTINUE

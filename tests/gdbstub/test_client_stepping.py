@@ -121,6 +121,72 @@ def test_registers_that_lie_in_memory_are_moved_singly() -> None:
     with_stub(stub, use, Surroundings(register_blocks=(0x6000_0000, BLOCK), text=program_text))
 
 
+def test_a_trap_that_sticks_in_a_function_is_looked_at_once() -> None:
+    machine = Machine(pc=0x100)
+    code = words(*[NOP] * 32)
+    machine.memory[0x100] = bytearray(code)
+    stub = stopped_stub(machine)
+    stub.precious = (0x120,)
+
+    def function(addr: int) -> range:
+        return range(0x100, 0x120) if addr < 0x120 else range(0x120, 0x180)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        target.mode = Mode.SOFTWARE
+        stub.log.clear()
+        await steps(target, 7)
+        assert [command for command in stub.log if command.endswith(b",4")] == [b"m104,4"]
+        # The next function begins where this one ends: what has been seen here says nothing of it.
+        await target.resume(STEP)
+        with pytest.raises(TargetError, match="0x120 itself and ignores writes"):
+            await target.wait_stop()
+        await target.write_register(1, target.description.numbers["pc"], (0x15C).to_bytes(8, "big"))
+        stub.log.clear()
+        # Its first 64 bytes end at 0x160.
+        assert await steps(target, 3) == [0x160, 0x164, 0x168]
+        assert not [command for command in stub.log if command.endswith(b",4")]
+
+    with_stub(stub, use, Surroundings(text=lambda addr, length: bytes(code), function=function))
+    assert bytes(machine.memory[0x100]) == bytes(code)
+
+
+def test_without_the_files_code_every_place_is_looked_at() -> None:
+    machine = Machine(pc=0x100)
+    machine.memory[0x100] = words(*[NOP] * 32)
+    stub = stopped_stub(machine)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        stub.log.clear()
+        await steps(target, 3)
+        assert [c for c in stub.log if c.endswith(b",4")] == [b"m104,4", b"m108,4", b"m10c,4"]
+
+    other = Surroundings(text=lambda addr, length: bytes(length), function=lambda addr: range(0x100, 0x180))
+    with_stub(stub, use, other)
+
+
+def test_a_branch_goes_with_the_next_resume() -> None:
+    machine = Machine(pc=0x100)
+    # At 0x104: bl 0x10c; at 0x110: b 0x118.
+    machine.memory[0x100] = words(NOP, 0x48000009, NOP, NOP, 0x48000008, *[NOP] * 27)
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        await target.read_registers(1)
+        stub.log.clear()
+        assert await steps(target, 3) == [0x104, 0x10C, 0x110]
+        assert target.description.value(await target.read_registers(1), "lr") == 0x108
+        assert [command for command in stub.log if command[:1] == b"c"] == [b"c", b"c10c"]
+        # LR has to be sent; of a plain branch nothing else has.
+        stub.log.clear()
+        assert await steps(target, 2) == [0x118, 0x11C]
+        assert not [command for command in stub.log if command[:1] == b"G"]
+
+    stub = stopped_stub(machine)
+    with_stub(stub, use)
+
+
 @pytest.mark.parametrize("block_at", [None, BLOCK])
 def test_hardware_steps_with_registers_in_memory(block_at: int | None) -> None:
     stub = stopped_stub()

@@ -11,7 +11,7 @@ from gdbstub.target import TargetLost
 
 
 class StubAtHand(trio.abc.Stream):
-    """A stub that answers each question with its letter before `send_now` returns, and notes what is `said`."""
+    """A stub that answers each question with its letter at once, and notes what was `said`."""
 
     def __init__(self) -> None:
         self.said = b""

@@ -6,7 +6,7 @@ import pytest
 
 from emulator.symbols import read_symbols
 from k42.kernel import guest_kernel
-from k42.stub_code import find_register_blocks, find_stub_code, find_text
+from k42.stub_code import find_functions, find_register_blocks, find_stub_code, find_text
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,14 @@ def test_the_register_block_is_among_the_candidates_and_code_is_what_the_file_sa
     (tmp_path / "empty").write_bytes(b"")
     assert find_register_blocks(tmp_path / "empty") == []
     assert find_text(tmp_path / "empty")(0, 4) is None
+
+
+def test_functions_are_those_whose_size_the_file_tells() -> None:
+    symbols = read_symbols(str(guest_kernel()))
+    function = find_functions(symbols)
+    memcpy = symbols.symbol(symbols.address("memcpy"))
+    assert memcpy is not None
+    whole = range(memcpy.address, memcpy.address + memcpy.length)
+    assert function(memcpy.address) == function(whole[-4]) == whole
+    assert function(whole.start - 4) != whole
+    assert function(0x1234) is None
