@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-GATHER = 64
+GATHER = 256
 """Chunks offered to one gathered write; the system's own limit (IOV_MAX) is 1024."""
 
 

@@ -163,7 +163,7 @@ def decode_one(data: bytes) -> Event | None:
     return events[0] if events else None
 
 
-_SMALL = 2048
+_SMALL = 512
 """Bytes. Longer payloads are handed on as views: copying them would cost more than it saves."""
 BATCH = 1024
 """Frames decoded at one go, at most 2 ms of work with their serving. What is behind them waits for the next
