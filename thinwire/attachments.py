@@ -64,10 +64,9 @@ async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery) -> str:
         case LogFile(path, timestamps):
             port.channel.readable = False
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-                sink = os.open(path, flags, 0o644)
+                sink = descriptors.open_to_write(path, os.O_APPEND)
             except OSError as error:
-                raise LineError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+                raise LineError(error.strerror) from error
             if timestamps:
                 nursery.start_soon(_log_with_time, port, sink, path)
             else:

@@ -21,11 +21,15 @@ import os
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import trio
+
+from thinwire import descriptors
 from thinwire.frames import Read, Select, SetSpeed, Stray, Write, decode_one
+from thinwire.line import LineError
 from thinwire.mux import Direction, Passage
 
 log = logging.getLogger("thinwire")
@@ -39,6 +43,10 @@ _INBOUND, _OUTBOUND = 1, 2
 _SMALLEST = 12  # bytes of a block without a body
 _SHORTEST = 28
 """Bytes of a section header without options."""
+
+
+LATE = 1024 * 1024
+"""Bytes that wait for the reader of a pipe: some seconds of a fast line."""
 
 
 class CaptureError(ValueError):
@@ -58,16 +66,24 @@ class Packet:
 class Recorder:
     """Writes passages to a file, unbuffered, so that nothing is missing after a crash. When the file takes no
     more, the recording ends with the last whole packet; the line goes on.
+
+    The file may be a pipe that Wireshark reads, opened not to block. What it does not take waits here, up to
+    `LATE` bytes; then packets are left out. `attend` writes it when there is room.
     """
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._is_full = False
-        self._size = 0
+        self._late = trio.Event()
+        self._is_over = False
+        self._has_gap = False
+        self._waiting = bytearray()
+        self._written = 0
+        self._size = 0  # of the whole packets
         options = _option(_INTERFACE_NAME, b"thinwire") + _option(_TIME_RESOLUTION, bytes((_NANOSECONDS,)))
         section = struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1)
         interface = struct.pack("<HHI", LINK_TYPE, 0, 0) + options + _option(_OPTION_END, b"")
-        self._put(_block(_SECTION, section) + _block(_INTERFACE, interface))
+        self._waiting += _block(_SECTION, section) + _block(_INTERFACE, interface)
+        self._write_waiting()
 
     def record(self, passage: Passage) -> None:
         """Add what passed on the line just now."""
@@ -80,21 +96,60 @@ class Recorder:
         head = struct.pack("<IIIII", 0, packet.time >> 32, packet.time & 0xFFFFFFFF, len(data), len(data))
         flags = struct.pack("<I", _OUTBOUND if packet.to_victim else _INBOUND)
         body = head + _padded(data) + _option(_PACKET_FLAGS, flags) + _option(_OPTION_END, b"")
-        if not self._is_full:
-            try:
-                self._put(_block(_PACKET, body))
-            except OSError as error:
-                self._is_full = True
-                log.error("the recording ends here: %s", os.strerror(error.errno or 0))
-                with suppress(OSError):
-                    self._out.truncate(self._size)
+        if self._is_over:
+            return
+        if len(self._waiting) > LATE:
+            if not self._has_gap:
+                log.warning("the recording has a gap: its reader is too slow")
+            self._has_gap = True
+            return
+        self._waiting += _block(_PACKET, body)
+        if not self.catch_up():
+            self._late.set()
 
-    def _put(self, block: bytes) -> None:
-        """Append, all of it: an unbuffered file takes less when the disk is nearly full."""
-        rest = memoryview(block)
-        while rest:
-            rest = rest[self._out.write(rest) :]
-        self._size += len(block)
+    def catch_up(self) -> bool:
+        """Write what waits; whether nothing is left of it."""
+        try:
+            return self._write_waiting()
+        except OSError as error:
+            self._is_over = True
+            log.error("the recording ends here: %s", os.strerror(error.errno or 0))
+            with suppress(OSError):
+                self._out.truncate(self._size)
+            return True
+
+    async def attend(self) -> None:
+        """Write what waits whenever the pipe takes more, for ever."""
+        while True:
+            self._late = trio.Event()
+            if self.catch_up():
+                await self._late.wait()
+            await trio.lowlevel.wait_writable(self._out)
+
+    def _write_waiting(self) -> bool:
+        while self._waiting:  # an unbuffered file takes less when the disk is nearly full
+            count = self._out.write(self._waiting)
+            if not count:
+                return False
+            del self._waiting[:count]
+            self._written += count
+        self._size, self._has_gap = self._written, False
+        return True
+
+
+@contextmanager
+def open_recorder(path: str) -> Iterator[Recorder]:
+    """A recorder that writes to the file or pipe `path`. Raises LineError."""
+    try:
+        out = open(descriptors.open_to_write(path, os.O_TRUNC), "wb", buffering=0)
+    except OSError as error:
+        raise LineError(error.strerror) from error
+    with out:
+        try:
+            recorder = Recorder(out)
+        except OSError as error:
+            raise LineError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
+        yield recorder
 
 
 def read(data: bytes) -> Iterator[Packet]:

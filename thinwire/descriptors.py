@@ -5,6 +5,7 @@ Sockets, pseudo terminals, serial devices, pipes and log files all end up here, 
 move bytes. trio is asked to wait only after EAGAIN: a wait costs more than the transfer itself.
 """
 
+import errno
 import os
 import socket
 import stat
@@ -88,6 +89,18 @@ def reopen(descriptor: int, flags: int) -> int:
     copy = os.dup(descriptor)
     os.set_blocking(copy, False)
     return copy
+
+
+def open_to_write(path: str, how: int) -> int:
+    """A new nonblocking descriptor for the file `path`; `how` is O_APPEND or O_TRUNC.
+
+    Raises OSError with the reason for people.
+    """
+    try:
+        return os.open(path, how | os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        reason = "nobody reads this pipe yet" if error.errno == errno.ENXIO else os.strerror(error.errno or 0)
+        raise OSError(error.errno, f"cannot write {path}: {reason}") from error
 
 
 def close(*descriptors: int) -> None:

@@ -10,7 +10,6 @@ client that reads promptly has the bytes before the victim hears that they are w
 """
 
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
@@ -20,12 +19,12 @@ from typing import Protocol
 import trio
 
 from thinwire.attachments import join, watch
-from thinwire.capture import Recorder
+from thinwire.capture import Recorder, open_recorder
 from thinwire.channels import ChannelBusy, ChannelStream, ObserverStream, Port
 from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
 from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
 from thinwire.lookout import Lookout
-from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Passage, Restarted, Rules
+from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Restarted, Rules
 from thinwire.serial_line import Manners
 from thinwire.sources import StreamFactory, open_source
 from thinwire.switchboard import ABSENCE
@@ -99,6 +98,7 @@ class Server:
     """Set when the victim has said '$'."""
     is_line_open: bool = False
     line_lives: int = 0
+    recorder: Recorder | None = None
     _line: Line | None = None
     _waits_for_room: bool = False
     _room: trio.Event = field(default_factory=trio.Event)
@@ -340,15 +340,9 @@ async def serve(
     with ExitStack() as files:
         files.callback(server.lookout.close)
         if options.capture:
-            mux.record(_open_recorder(options.capture, files))
+            server.recorder = files.enter_context(open_recorder(options.capture))
+            mux.record(server.recorder.record)
         await _serve(server, line, channels, openers or {}, task_status)
-
-
-def _open_recorder(path: str, files: ExitStack) -> Callable[[Passage], None]:
-    try:
-        return Recorder(files.enter_context(open(path, "wb", buffering=0))).record
-    except OSError as error:
-        raise ServeError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
 
 
 async def _serve(
@@ -363,6 +357,8 @@ async def _serve(
         server.place = source.place
         nursery.start_soon(server.lookout.attend)
         nursery.start_soon(server.attend_absence)
+        if server.recorder:
+            nursery.start_soon(server.recorder.attend)
         for number, spec in channels.items():
             place = await _join(server, number, spec, openers, nursery)
             server.ports[number].places.append(place)

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import thinwire
+from thinwire import capture
 from thinwire.capture import CaptureError, Packet, Recorder, cut_off, describe, read, show
+from thinwire.line import LineError
 from thinwire.mux import Rules
 from thinwire.replay import Divergence, replay_mux, replay_side
 from thinwire.server import InProcess, Options, serve
@@ -238,6 +241,64 @@ def test_a_file_that_takes_no_more_ends_the_recording_with_a_whole_packet(tmp_pa
         recorder.write(Packet(number, False, True, b"0  !!x"))
     assert cut_off(disk.getvalue()) is None
     assert 1 < len(list(read(disk.getvalue()))) < 10
+
+
+def test_a_pipe_that_is_read_slowly_gets_whole_packets_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Pipe(io.BytesIO):
+        room = 1000
+
+        def write(self, data: bytes | memoryview, /) -> int | None:  # type: ignore[override]
+            taken = bytes(data)[: self.room]
+            self.room -= len(taken)
+            return super().write(taken) if taken else None
+
+    monkeypatch.setattr(capture, "LATE", 500)
+    pipe = Pipe()
+    recorder = Recorder(pipe)
+    for number in range(100):
+        recorder.write(Packet(number, False, True, b"0  !!x"))
+    assert len(pipe.getvalue()) == 1000
+    pipe.room = 100_000
+    assert recorder.catch_up()
+    recorder.write(Packet(100, False, True, b"0  !!x"))
+    times = [packet.time for packet in read(pipe.getvalue())]
+    assert times[:-1] == list(range(len(times) - 1)) and times[-1] == 100
+    assert 15 < len(times) < 60
+    assert [record.message for record in caplog.records] == [
+        "the recording has a gap: its reader is too slow"
+    ]
+
+
+def test_a_recording_is_read_while_it_is_made(tmp_path: Path) -> None:
+    """As Wireshark does it, through a pipe with a name; while it looks away the victim goes on."""
+    path = tmp_path / "live"
+    os.mkfifo(path)
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            ours, its = trio.testing.memory_stream_pair()
+
+            async def line() -> trio.abc.Stream:
+                return its
+
+            options = Options(Rules(assume_framed=True), capture=str(path))
+            with pytest.raises(LineError, match="live: nobody reads this pipe yet"):
+                await serve(line, {1: InProcess()}, options)
+            reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            async with trio.open_nursery() as nursery, trio.lowlevel.FdStream(reader) as pipe:
+                await nursery.start(serve, line, {1: InProcess()}, options)
+                victim = Victim(ours)
+                for _ in range(40):
+                    await victim.write(1, bytes(10_000))
+                data = b""
+                while len(list(read(data))) < 80 if data else True:
+                    data += bytes(await pipe.receive_some())
+                assert sum(len(packet.data) for packet in read(data)) == 40 * (10_005 + 5)
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
 
 
 def test_the_commands_recording_opens_in_tshark_and_replays(tmp_path: Path) -> None:
