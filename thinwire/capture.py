@@ -113,6 +113,7 @@ class Recorder:
             return self._write_waiting()
         except OSError as error:
             self._is_over = True
+            self._waiting.clear()
             log.error("the recording ends here: %s", os.strerror(error.errno or 0))
             with suppress(OSError):
                 self._out.truncate(self._size)

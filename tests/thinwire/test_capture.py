@@ -225,7 +225,9 @@ def test_a_cut_is_found_where_it_is(recorded: list[Packet], cut: int) -> None:
     assert list(read(data[:start])) == recorded[:-1] == list(read(data[:-cut]))
 
 
-def test_a_file_that_takes_no_more_ends_the_recording_with_a_whole_packet(tmp_path: Path) -> None:
+def test_a_file_that_takes_no_more_ends_the_recording_with_a_whole_packet(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Disk(io.BytesIO):
         room = 300
 
@@ -241,6 +243,10 @@ def test_a_file_that_takes_no_more_ends_the_recording_with_a_whole_packet(tmp_pa
         recorder.write(Packet(number, False, True, b"0  !!x"))
     assert cut_off(disk.getvalue()) is None
     assert 1 < len(list(read(disk.getvalue()))) < 10
+    assert recorder.catch_up()
+    assert [record.message for record in caplog.records] == [
+        "the recording ends here: " + os.strerror(errno.ENOSPC)
+    ]
 
 
 def test_a_pipe_that_is_read_slowly_gets_whole_packets_and_holds_up_nobody(
