@@ -6,7 +6,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.engines.layout import RECORD_SIZE
+from emulator.engines.layout import PAGE, RECORD_SIZE
 
 WORDS_PER_RECORD = RECORD_SIZE // 8
 
@@ -32,6 +32,8 @@ class CodePage:
     is64: bool
     words: array[int]
     address: int
+    #: The word that each record was decoded from, if it was.
+    decoded: array[int] = field(default_factory=lambda: array("I", bytes(PAGE)))
     #: Time spent around a record, as far as it was seen (engines/loops), and when to look at it next.
     heat: dict[int, int] = field(default_factory=dict)
     next_look: int = 0

@@ -15,85 +15,19 @@ Vector registers stay in the state block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
 from emulator.engines.llvm_source import PRELUDE, Printer
-from emulator.engines.names import is_direct_branch, stop_name
-from emulator.isa.decode import Form, operations
+from emulator.engines.loops import Loop, Step
+from emulator.engines.names import stop_name
+from emulator.isa.decode import operations
 from emulator.isa.values import Arg, Op, Slot, Word
 
-#: What needs Python, ends a run, or goes by register numbers known at run time only.
-_FOREIGN = frozenset({"call", "switch", "context_changed", "load_registers", "store_registers"})
-_WRITES = ("put", "put_bit", "store", "poke", "clear")
-_MAY_STOP = ("load", "store", "find", "call_if", "instead_if", "leave_instead_if")
 #: Where the state block says what the handlers are that belong to no instruction.
 _COMMON = {"@h_near_end": layout.NEAR_END, "@h_miss": layout.MISS}
 _VECTORS = range(INDEX["vr"], INDEX["vr"] + 64)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One instruction: its record's number and contents, and where it branches to."""
-
-    index: int
-    form: Form
-    slots: int
-    immediate: int
-    pc: int
-    #: The record that a direct branch goes to, if it is in the page.
-    target: int | None
-
-    @property
-    def name(self) -> str:
-        """All that the code depends on, without host addresses."""
-        number = self.immediate if self.target is None else self.target
-        return f"{self.index} {self.form.name} {self.slots:x} {number:x} {self.target is None} {self.pc:x}"
-
-    @property
-    def ending(self) -> str:
-        """The last op, if it is a branch."""
-        return _ending(self.form)
-
-    @property
-    def is_indirect(self) -> bool:
-        return bool(self.ending) and not is_direct_branch(self.form)
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """Instructions by their records, the entries among them, and where indirect jumps may lead."""
-
-    steps: Mapping[int, Step]
-    entries: frozenset[int]
-    targets: frozenset[int]
-
-    @property
-    def name(self) -> str:
-        """All that the code depends on."""
-        parts = [step.name for step in self.steps.values()]
-        return "\n".join([*sorted(parts), repr(sorted(self.entries)), repr(sorted(self.targets))])
-
-
-@cache
-def _ending(form: Form) -> str:
-    codes = [op.code for op in operations(form, has_host_units=True)]
-    return codes[-1] if codes and codes[-1] in ("branch", "branch_if") else ""
-
-
-@cache
-def can_contain(form: Form) -> bool:
-    """Tell whether an instruction may be part of a loop."""
-    is_written = False
-    for op in operations(form, has_host_units=True):
-        with_values = op.code == "stop_if" and len(op.args) > 2
-        if op.code in _FOREIGN or (is_written and (op.code.startswith(_MAY_STOP) or with_values)):
-            return False
-        is_written = is_written or op.code.startswith(_WRITES)
-    return True
 
 
 def print_loop(loop: Loop) -> tuple[str, set[str]]:

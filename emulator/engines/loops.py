@@ -1,120 +1,87 @@
-"""Hot loops: where the time goes, which instructions go round there, and when they are worth compiling.
+"""Loops: the instructions of a code page that lead back to each other, found from one of them.
 
-A native run ends where its budget happens to end, which is as good as a sample: a page's `heat` adds up the
-lengths of the runs that ended in it, by record.  When a page has become hot enough to be looked at, the
-instructions around its hottest record that lead back to it are found (a strongly connected component of what
-the records say), and if the time spent on them is what compiling them would cost, they are compiled
-(engines/llvm_loop) and the loop's function becomes the handler of its *entries*: the places that are jumped
-to.  So compiling costs at most about as much as has been spent without it.
-
-Everything is read from records, never from the guest's memory, which may have changed since.  Where an
-indirect jump leads is read from the jump table.  A loop stays within its page; what it does not cover (a
-record not decoded yet, a breakpoint, an instruction that needs Python or changes the context) it leaves to
-the records' own handlers, and so it does with the end of the budget, faults, and whatever is rare.
-Forgetting any record that a loop covers ends the loop.
+Everything is read from records, never from the guest's memory, which may have changed since.  A loop stays
+within its page; what it cannot contain (`can_contain`) is a way out of it.  Where an indirect jump leads,
+somebody else must know.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cache
 
-from emulator.engines import layout, native
-from emulator.engines.code_page import WORDS_PER_RECORD, CodePage, CompiledLoop
-from emulator.engines.layout import RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.llvm_loop import Loop, Step, can_contain
-from emulator.isa.decode import Form
+from emulator.engines.layout import RECORDS_PER_PAGE
+from emulator.engines.names import is_direct_branch
+from emulator.isa.decode import Form, operations
 
-#: Instructions executed in a loop, for each of its own, before it is compiled: twice the time it takes.
-WORTH = 1_000_000
-#: Instructions executed in a page before it is looked at; then half as many more, and so on.
-FIRST_LOOK = 2_000_000
 #: A loop of more instructions is left to its inner ones.
 LONGEST = 400
-#: Loops compiled at most: a guest whose code always changes shall not have it compiled for ever.
-MOST_LOOPS = 500
-_FIRST_SINGLE = layout.SINGLES_OFFSET // 8
+#: What needs Python, ends a run, or goes by register numbers known at run time only.
+_FOREIGN = frozenset({"call", "switch", "context_changed", "load_registers", "store_registers"})
+_WRITES = ("put", "put_bit", "store", "poke", "clear")
+_MAY_STOP = ("load", "store", "find", "call_if", "instead_if", "leave_instead_if")
 
 
-class HotLoops:
-    """Finds and compiles the loops of one engine.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One instruction: its record's number and contents, and where it branches to."""
 
-    `forms` tells of a handler's address whose it is and whether it is a near one.
-    """
+    index: int
+    form: Form
+    slots: int
+    immediate: int
+    pc: int
+    #: The record that a direct branch goes to, if it is in the page.
+    target: int | None
 
-    def __init__(self, jumps: array[int], forms: Mapping[int, tuple[Form, bool]]) -> None:
-        self._jumps = jumps
-        self._forms = forms
-        #: Loops made so far.
-        self.compiled = 0
+    @property
+    def name(self) -> str:
+        """All that the code depends on, without host addresses."""
+        number = self.immediate if self.target is None else self.target
+        return f"{self.index} {self.form.name} {self.slots:x} {number:x} {self.target is None} {self.pc:x}"
 
-    def note(self, code: CodePage, index: int, count: int) -> None:
-        """A run of `count` instructions has ended at record `index`."""
-        if any(index in loop.covered for loop in code.loops):
-            return
-        heat = code.heat
-        heat[index] = heat.get(index, 0) + count
-        if not code.next_look:
-            code.next_look = FIRST_LOOK
-        if sum(heat.values()) >= code.next_look and self.compiled < MOST_LOOPS:
-            code.next_look += code.next_look // 2
-            self._look(code, max(heat, key=heat.__getitem__))
+    @property
+    def ending(self) -> str:
+        """The last op, if it is a branch."""
+        return _ending(self.form)
 
-    def forget(self, code: CodePage, first: int, last: int, decode_handler: int) -> None:
-        """Take away the loops that cover any of the records [first, last)."""
-        for loop in [loop for loop in code.loops if any(first <= index < last for index in loop.covered)]:
-            for index in loop.entries:
-                code.words[WORDS_PER_RECORD * index] = decode_handler
-                code.words[_FIRST_SINGLE + index] = 0
-            code.loops.remove(loop)
+    @property
+    def is_indirect(self) -> bool:
+        return bool(self.ending) and not is_direct_branch(self.form)
 
-    def _look(self, code: CodePage, index: int) -> None:
-        targets = self._jump_targets(code)
-        steps = find_loop(lambda at: self._step(code, at), targets, index)
-        if not steps:
-            code.heat.pop(index)
-            return
-        entries = {to for step in steps.values() for to in successors(step, targets) if to <= step.index}
-        targets &= steps.keys()
-        loop = Loop(steps, frozenset((entries | targets) & steps.keys()), targets)
-        compiled = native.kept_loop(loop)
-        if compiled is None:
-            if sum(code.heat.get(at, 0) for at in steps) < WORTH * len(steps):
-                return
-            compiled = native.compile_loop(loop)
-        for at in steps:
-            code.heat.pop(at, None)
-        code.next_look = FIRST_LOOK
-        self.compiled += 1
-        self._install(code, loop, compiled)
 
-    def _install(self, code: CodePage, loop: Loop, compiled: native.Handlers) -> None:
-        for index in loop.entries:
-            at, single = WORDS_PER_RECORD * index, _FIRST_SINGLE + index
-            code.words[single] = code.words[single] or code.words[at]
-            code.words[at] = compiled.address("loop")
-        code.loops.append(CompiledLoop(frozenset(loop.steps), loop.entries, compiled))
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Instructions by their records, the entries among them, and where indirect jumps may lead."""
 
-    def _jump_targets(self, code: CodePage) -> frozenset[int]:
-        """Return the records of a page that indirect jumps have led to lately."""
-        first = 2 * (code.start >> 2 & layout.JUMP_ENTRIES - 1)
-        records = self._jumps[first + 1 : first + 2 * RECORDS_PER_PAGE : 2]
-        end = code.record(RECORDS_PER_PAGE)
-        return frozenset((r - code.address) // RECORD_SIZE for r in records if code.address <= r < end)
+    steps: Mapping[int, Step]
+    entries: frozenset[int]
+    targets: frozenset[int]
 
-    def _step(self, code: CodePage, index: int) -> Step | None:
-        """Return the instruction of a record; None if a loop cannot contain it."""
-        if index >= RECORDS_PER_PAGE:
-            return None
-        at = WORDS_PER_RECORD * index
-        handler = code.words[_FIRST_SINGLE + index] or code.words[at]
-        found = self._forms.get(handler)
-        if found is None or not can_contain(found[0]):
-            return None
-        form, is_near = found
-        immediate = code.words[at + 1]
-        target = (immediate - code.address) // RECORD_SIZE if is_near else None
-        return Step(index, form, code.words[at + 2], immediate, code.words[at + 3], target)
+    @property
+    def name(self) -> str:
+        """All that the code depends on."""
+        parts = [step.name for step in self.steps.values()]
+        return "\n".join([*sorted(parts), repr(sorted(self.entries)), repr(sorted(self.targets))])
+
+
+@cache
+def _ending(form: Form) -> str:
+    codes = [op.code for op in operations(form, has_host_units=True)]
+    return codes[-1] if codes and codes[-1] in ("branch", "branch_if") else ""
+
+
+@cache
+def can_contain(form: Form) -> bool:
+    """Tell whether an instruction may be part of a loop."""
+    is_written = False
+    for op in operations(form, has_host_units=True):
+        with_values = op.code == "stop_if" and len(op.args) > 2
+        if op.code in _FOREIGN or (is_written and (op.code.startswith(_MAY_STOP) or with_values)):
+            return False
+        is_written = is_written or op.code.startswith(_WRITES)
+    return True
 
 
 def successors(step: Step, targets: Collection[int]) -> list[int]:

@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 
 import emulator
 from emulator.engines import object_cache
-from emulator.engines.llvm_loop import Loop, print_loop
+from emulator.engines.loops import Loop
 from emulator.engines.names import helper_number
 from emulator.engines.object_cache import Compiled
 from emulator.engines.pairs import Pair, pairs
@@ -172,6 +172,8 @@ def kept_loop(loop: Loop) -> Handlers | None:
 
 def compile_loop(loop: Loop) -> Handlers:
     """Compile the function `loop`."""
+    from emulator.engines.llvm_loop import print_loop
+
     machine = _target_machine(effort=1)
     text, helpers = print_loop(loop)
     module = llvm.parse_assembly(text)

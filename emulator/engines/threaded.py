@@ -28,8 +28,8 @@ from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
 from emulator.engines.code_page import WORDS_PER_RECORD, CodePage
+from emulator.engines.hot_loops import HotLoops
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.loops import HotLoops
 from emulator.engines.names import handler_name, is_direct_branch
 from emulator.engines.pairs import Link, pairs_of
 from emulator.engines.run import run
@@ -140,7 +140,7 @@ class ThreadedEngine:
         return run(self._processor, self._execute, limit)
 
     def invalidate(self, real: int, length: int) -> None:
-        """Forget the records decoded from real addresses [real, real + length)."""
+        """Forget what was decoded from real addresses [real, real + length) and is different there now."""
         if length > PAGE * len(self._pages_of_real):
             touched = [page for page in self._pages_of_real if page + PAGE > real and page < real + length]
         else:
@@ -149,7 +149,7 @@ class ThreadedEngine:
             first = max(real - page, 0) // 4
             last = min(real + length - page + 3, PAGE) // 4
             for code in self._pages_of_real.get(page, ()):
-                self._forget(code, first, last)
+                self._renew(code, first, last)
 
     def flush_translations(self) -> None:
         """Forget every cached translation."""
@@ -346,6 +346,31 @@ class ThreadedEngine:
         code.words[WORDS_PER_RECORD * first : WORDS_PER_RECORD * last : WORDS_PER_RECORD] = handlers
         code.words[_FIRST_SINGLE + first : _FIRST_SINGLE + last] = array("Q", [0]) * (last - first)
 
+    def _renew(self, code: CodePage, first: int, last: int) -> None:
+        """Forget those of the records [first, last) whose words are not those they were decoded from.
+
+        One changed word is what a guest does that patches its code again and again: it is decoded at once.
+        """
+        now, then = (
+            array("I", self._code_words(code.real + 4 * first, last - first)),
+            code.decoded[first:last],
+        )
+        if now == then:
+            return
+        code.decoded[first:last] = now
+        # As one number, since most often it is one word of 32.
+        difference = int.from_bytes(now, "little") ^ int.from_bytes(then, "little")
+        changed = 0
+        while difference:
+            place = ((difference & -difference).bit_length() - 1) // 32
+            index = first + place
+            difference &= ~(0xFFFF_FFFF << 32 * place)
+            changed += 1
+            self._forget(code, index, index + 1)
+        # Where h_stop is planted it must be met, or a record that comes here.
+        if changed == 1 and not self._words[layout.PLANTED]:
+            self._decode_line(code, max(index - 1, 0), 3)
+
     def _forget_jumps(self) -> None:
         """Empty the jump table and the table of code pages.
 
@@ -367,7 +392,11 @@ class ThreadedEngine:
         for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
             at = WORDS_PER_RECORD * index
             if words[at] != self._decode_handler and index != first:
+                entry = prepared.get(code.decoded[index])
+                if entry is not None and before is not None and before.followers is not None:
+                    self._fuse(words, at, before, entry)
                 return
+            code.decoded[index] = word
             pc = code.start + 4 * index
             if breakpoints and pc in breakpoints and not ignore_breakpoints:
                 words[at] = self._breakpoint_handler
@@ -397,9 +426,12 @@ class ThreadedEngine:
     def _fuse(self, words: array[int], at: int, first: Prepared, second: Prepared) -> None:
         """Let the record before `at` execute the one at `at` as well, if the two are a pair."""
         assert first.followers is not None
+        own = words[_FIRST_SINGLE + at // WORDS_PER_RECORD] or words[at]
+        if own not in (second.handler, second.near_handler):
+            return
         for link, handler, near_handler in first.followers.get(second.form, ()):
             if link is None or link.holds(first.slots, second.slots):
-                is_near = second.near_handler == words[at] != second.handler
+                is_near = second.near_handler == own != second.handler
                 words[_FIRST_SINGLE + at // WORDS_PER_RECORD - 1] = words[at - WORDS_PER_RECORD]
                 words[at - WORDS_PER_RECORD] = near_handler if is_near else handler
                 return
@@ -542,7 +574,10 @@ class ThreadedEngine:
                 if region.native:
                     # All its registers lie in one page; what holds for one of them holds for the others.
                     place = layout.UART_LOADS if access is Access.LOAD else layout.UART_STORES
-                    self._words[place], self._words[place + 1] = address - offset & MASK64, context
+                    first = address - offset & MASK64
+                    self._words[place], self._words[place + 1] = first, context
+                    for register in range(region.length):
+                        found[first + register, 1, context] = DeviceRegister(region.device, register)
 
     def _forget_devices(self) -> None:
         self._words[layout.UART_LOADS + 1] = self._words[layout.UART_STORES + 1] = 0

@@ -1,4 +1,4 @@
-"""Compiled loops (emulator/engines/loops): the same as one instruction after the other, wherever cut."""
+"""Compiled loops (emulator/engines/hot_loops): the same as one instruction after the other, wherever cut."""
 
 import random
 import struct
@@ -24,8 +24,8 @@ from test_engine_agreement import (
 
 from emulator.cpu.exits import ExitKind
 from emulator.cpu.state import MSR_SF
-from emulator.engines import loops, native, object_cache
-from emulator.engines.llvm_loop import can_contain
+from emulator.engines import hot_loops, native, object_cache
+from emulator.engines.loops import can_contain
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
 from emulator.isa.decode import forms
@@ -43,8 +43,8 @@ CONDITIONAL = [form for row in BRANCHES for form in forms(row, is64=True) if row
 
 @pytest.fixture(autouse=True)
 def every_loop_is_compiled(monkeypatch):
-    monkeypatch.setattr(loops, "WORTH", 0)
-    monkeypatch.setattr(loops, "FIRST_LOOK", 1)
+    monkeypatch.setattr(hot_loops, "WORTH", 0)
+    monkeypatch.setattr(hot_loops, "FIRST_LOOK", 1)
     monkeypatch.setattr(native, "_loop_file", lambda key: "loop-of-a-test.o")
 
 
@@ -173,7 +173,7 @@ def test_what_was_compiled_is_found_again(monkeypatch):
     monkeypatch.setattr(object_cache, "keep", keep_loop)
     summing().run_to(30_000)
     assert len(files) == 1
-    monkeypatch.setattr(loops, "WORTH", 1 << 60)
+    monkeypatch.setattr(hot_loops, "WORTH", 1 << 60)
     bench = summing()
     bench.run_to(30_000)
     assert bench.engine.loops.compiled == 1
