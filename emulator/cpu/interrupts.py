@@ -59,6 +59,7 @@ STORAGE_NO_EXECUTE = 0x1000_0000
 STORAGE_NOT_CACHED = 0x0400_0000
 STORAGE_STORE = 0x0200_0000
 STORAGE_DABR_MATCH = 0x0040_0000
+STORAGE_NO_SEGMENT = 0x0020_0000
 
 # What SRR1 keeps of the MSR: everything but bits 33-36 and 42-47, which the interrupt's cause replaces.
 SRR1_FROM_MSR = ~0x783F_0000 & (1 << 64) - 1

@@ -28,6 +28,7 @@ from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import (
     STORAGE_DABR_MATCH,
     STORAGE_NO_EXECUTE,
+    STORAGE_NO_SEGMENT,
     STORAGE_NO_TRANSLATION,
     STORAGE_NOT_CACHED,
     STORAGE_PROTECTION,
@@ -254,8 +255,8 @@ class Mmu:
         segment = self.segment(ea)
         if segment is None:
             if not self.has_slb():
-                # Without an SLB a missing segment is a storage interrupt like any other (K42 facts E.4).
-                raise _storage(ea, access, STORAGE_NO_TRANSLATION)
+                # A segment table has no interrupt of its own (PowerPC architecture 1.x; 604 manual, 1-2).
+                raise _storage(ea, access, STORAGE_NO_SEGMENT)
             if access is Access.FETCH:
                 raise Interrupt(Vector.INSTRUCTION_SEGMENT)
             raise Interrupt(Vector.DATA_SEGMENT, dar=ea)

@@ -24,6 +24,8 @@ SEGMENT_TABLE = 0x1000
 PVR_WITH_SLB, PVR_WITHOUT = 0x0039_0000, 0x0033_0000
 
 NO_TRANSLATION, NO_EXECUTE, PROTECTION, STORE = 0x4000_0000, 0x1000_0000, 0x0800_0000, 0x0200_0000
+#: Segment table search failed: bit 10 of DSISR, bit 42 of SRR1 (PowerPC architecture 1.x).
+NO_SEGMENT = 0x0020_0000
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class World:
         segment = self.segments.get(ea >> 28)
         if segment is None:
             if not self.has_slb:
-                return storage(NO_TRANSLATION)
+                return storage(NO_SEGMENT)
             if access is Access.FETCH:
                 return Vector.INSTRUCTION_SEGMENT, 0, None
             return Vector.DATA_SEGMENT, 0, ea
