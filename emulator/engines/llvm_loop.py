@@ -25,14 +25,14 @@ from emulator.engines.names import stop_name
 from emulator.isa.decode import operations
 from emulator.isa.values import Arg, Op, Slot, Word
 
-#: Where the state block says what the handlers are that belong to no instruction.
+#: Handlers that belong to no instruction.
 _COMMON = {"@h_near_end": layout.NEAR_END, "@h_miss": layout.MISS}
 _VECTORS = range(INDEX["vr"], INDEX["vr"] + 64)
 
 
 def print_loop(loop: Loop) -> tuple[str, set[str]]:
     """Return the IR of a module with the function `loop`, and the helpers it calls."""
-    printer = LoopPrinter(loop=loop)
+    printer = LoopPrinter(loop=loop, elsewhere=_COMMON)
     for index in sorted(loop.steps):
         printer.step(loop.steps[index])
     body = printer.lines
@@ -40,7 +40,10 @@ def print_loop(loop: Loop) -> tuple[str, set[str]]:
     printer.begin()
     printer.lines += body
     printer.end()
-    stops = (Printer(helpers=printer.helpers).stop_handler(*stop) for stop in printer.stops.items())
+    stops = [
+        Printer(helpers=printer.helpers, elsewhere=_COMMON).stop_handler(*stop)
+        for stop in printer.stops.items()
+    ]
     return "\n".join([PRELUDE, printer.define("loop"), *stops]), printer.helpers
 
 
@@ -236,8 +239,3 @@ class LoopPrinter(Printer):
             self.label(stop)
             self._leave(stop_name(helper), self.now.index)
         self.label(go_on)
-
-    def tail(self, function: str, record: str, limit: str = "%limit") -> None:
-        if function in _COMMON:
-            function = self.get_pointer(_COMMON[function])
-        Printer.tail(self, function, record, limit)

@@ -24,7 +24,7 @@ The IR holds no absolute address: everything hangs off `s`, so one compiled obje
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -34,8 +34,9 @@ from emulator.engines.llvm_lanes import DECLARATIONS, type_of
 from emulator.engines.llvm_values import ValuePrinter
 from emulator.engines.names import helper_name, helper_number, slow_name, stop_name
 from emulator.engines.pairs import Pair
+from emulator.isa.context import take
 from emulator.isa.decode import Form, operations
-from emulator.isa.values import Arg, Helper, Op, Value
+from emulator.isa.values import RAISED, Arg, Builder, Helper, Op, Value
 
 #: What every module begins with.
 PRELUDE = f"""\
@@ -71,6 +72,8 @@ class Printer(ValuePrinter):
     """Prints one function."""
 
     helpers: set[str] = field(default_factory=set)
+    #: Handlers that the module does not have: where the state block says what they are.
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
     is_near: bool = False
     needs_leave: bool = False
     #: What loads and stores of the next record look up.
@@ -152,6 +155,8 @@ class Printer(ValuePrinter):
         self.tail(function, record, limit)
 
     def tail(self, function: str, record: str, limit: str = "%limit") -> None:
+        if function in self.elsewhere:
+            function = self.get_pointer(self.elsewhere[function])
         arguments = f"ptr %s, ptr {record}, i64 {limit}, ptr {self.tlb}"
         self.line(f"musttail call preserve_nonecc void {function}({arguments})")
         self.line("ret void")
@@ -536,10 +541,19 @@ class Printer(ValuePrinter):
         self.label(go_on)
 
     def stop_handler(self, name: str, helper: Helper) -> str:
-        """Return the definition of the handler that calls `helper`, which raises."""
-        self._call_python(helper, ())
-        self.line("ret void")
-        return self.define(name, "noinline")
+        """Return the definition of the handler that takes the interrupt that `helper` raises, or calls it."""
+        if helper not in RAISED:
+            self._call_python(helper, ())
+            self.line("ret void")
+            return self.define(name, "noinline")
+        builder = Builder(True, has_host_units=True)
+        take(builder, builder.pc(), *RAISED[helper], builder.condition(False), helper)
+        for op in builder.trace:
+            if op.code == "switch":
+                self._switch(op)
+            else:
+                self._step(op)
+        return self._finish(name, "noinline")
 
     def _instead_if(self, op: Op) -> None:
         condition, helper, *values = op.args

@@ -12,7 +12,7 @@ from emulator.cpu.interrupts import PROGRAM_TRAP, Interrupt, Vector
 from emulator.isa.bits import MASK64
 from emulator.isa.decode import insn
 from emulator.isa.results import compare, finish
-from emulator.isa.values import Builder, CrField, Gpr, Value
+from emulator.isa.values import Builder, CrField, Gpr, Value, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
@@ -272,6 +272,7 @@ def cmpl(t: Builder, bf: CrField, wide: int, ra: Gpr, rb: Gpr) -> None:
 # 3.3.10 Traps.
 
 
+@raises(Vector.PROGRAM, PROGRAM_TRAP)
 def _take_trap(processor: Processor) -> int:
     raise Interrupt(Vector.PROGRAM, PROGRAM_TRAP)
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.exits import ExitKind, Leave
-from emulator.cpu.interrupts import MSR_KEPT, SRR1_FROM_MSR, VECTOR_BASE, Interrupt, Vector
-from emulator.cpu.state import MSR_SF
+from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.isa import storage
-from emulator.isa.context import changes_more_than_context
+from emulator.isa.context import take
 from emulator.isa.decode import insn
 from emulator.isa.values import Builder, CrBit, CrField, Value
 
@@ -138,13 +137,7 @@ def sc(t: Builder, lev: Value) -> None:
     if not t.has_host_units:
         t.call(_system_call, lev)
         return
-    old = t.get("msr")
-    # SRR0 and the time that an interrupt takes: cpu/interrupts.deliver.
-    new = old & MSR_KEPT | MSR_SF | t.get("interrupt_msr")
-    t.leave_instead_if(lev.bit(0) | changes_more_than_context(t, old, new), _system_call_and_leave, lev)
-    t.put("srr0", _following(t))
-    t.put("srr1", old & SRR1_FROM_MSR)
-    t.switch(new, t.get("hior") & VECTOR_BASE | int(Vector.SYSTEM_CALL), is_interrupt=True)
+    take(t, _following(t), Vector.SYSTEM_CALL, 0, lev.bit(0), _system_call_and_leave, lev)
 
 
 @insn("010011 bt:5 ba:5 bb:5 0100000001 -")

@@ -25,9 +25,9 @@ from importlib import import_module
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from emulator.cpu.interrupts import illegal
+from emulator.cpu.interrupts import PROGRAM_ILLEGAL, Vector, illegal
 from emulator.isa.operands import KINDS, MAX_SLOTS, Role
-from emulator.isa.values import Builder, Op, Slot
+from emulator.isa.values import Builder, Op, Slot, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
@@ -225,13 +225,14 @@ def _load() -> None:
         import_module(f"emulator.isa.{section}")
 
 
+@raises(Vector.PROGRAM, PROGRAM_ILLEGAL)
 def _raise_illegal(processor: Processor) -> int:
     raise illegal()
 
 
 def _illegal(t: Builder) -> None:
     """Take the program interrupt of an illegal instruction. Book I 1.8.2."""
-    t.call(_raise_illegal)
+    t.stop_if(t.condition(True), _raise_illegal)
 
 
 #: What every word without a row of its own is.

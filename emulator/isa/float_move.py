@@ -15,7 +15,7 @@ from emulator.isa import fpscr
 from emulator.isa.bits import MASK64
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, CrField, Fpr, Gpr, Value
+from emulator.isa.values import Builder, CrField, Fpr, Gpr, Value, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # What floating-point instructions share.
 
 
+@raises(Vector.FP_UNAVAILABLE)
 def _raise_unavailable(processor: Processor) -> int:
     raise Interrupt(Vector.FP_UNAVAILABLE)
 
@@ -32,6 +33,7 @@ def require_fp(t: Builder) -> None:
     t.require_msr(MSR_FP, _raise_unavailable)
 
 
+@raises(Vector.PROGRAM, PROGRAM_FP_ENABLED)
 def _raise_enabled(processor: Processor) -> int:
     raise Interrupt(Vector.PROGRAM, PROGRAM_FP_ENABLED)
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NewType, NoReturn
 
+from emulator.cpu.interrupts import PROGRAM_PRIVILEGED, Vector, privileged
 from emulator.cpu.state import INDEX, MSR_PR
 from emulator.isa.bits import MASK64
 
@@ -31,6 +32,20 @@ if TYPE_CHECKING:
 
 #: A function that does in Python what is not worth emitting.  Gets the processor and unsigned 64-bit ints.
 Helper = Callable[..., int]
+
+#: The vector and the bits of SRR1 of each helper that does nothing but raise one interrupt: an engine may
+#: take it without asking Python.
+RAISED: dict[Helper, tuple[int, int]] = {}
+
+
+def raises(vector: int, cause: int = 0) -> Callable[[Helper], Helper]:
+    """Say of a helper that it raises the interrupt of that vector and does nothing else."""
+
+    def note(helper: Helper) -> Helper:
+        RAISED[helper] = vector, cause
+        return helper
+
+    return note
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,9 +478,8 @@ class Builder:
         self._step("context_changed")
 
 
+@raises(Vector.PROGRAM, PROGRAM_PRIVILEGED)
 def _raise_privileged(processor: Processor) -> int:
-    from emulator.cpu.interrupts import privileged
-
     raise privileged()
 
 

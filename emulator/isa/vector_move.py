@@ -12,12 +12,13 @@ from emulator.cpu.state import MSR_VMX
 from emulator.isa import lanes
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, Gpr, Value, Vr
+from emulator.isa.values import Builder, Gpr, Value, Vr, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
 
 
+@raises(Vector.VMX_UNAVAILABLE)
 def _raise_unavailable(processor: Processor) -> int:
     raise Interrupt(Vector.VMX_UNAVAILABLE)
 
