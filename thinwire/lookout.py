@@ -22,7 +22,6 @@ LINGER = 0.005
 victim takes some hundredth of it to go on. It is not shorter because the kernel's clock ticks every 4 ms: a
 limit within the tick has a timer of its own set for it, and setting that costs more than the wait.
 """
-BRIEFLY = 0.001
 
 
 class Lookout:
@@ -90,8 +89,8 @@ class Lookout:
 
     def linger(self) -> bool:
         """As `look`, but wait for the line in the kernel, for a moment."""
-        for patience in (LINGER, BRIEFLY, BRIEFLY):  # what wakes us may be a client, and the line be next
-            ready = self._all.poll(patience)
+        for _ in range(2):  # what wakes us may be a client, and the line be next
+            ready = self._all.poll(LINGER)
             if not ready:
                 return False
             if ready == self._only_line or self._bring_in(ready):
