@@ -16,7 +16,6 @@ One thread at a time.  Only `request_stop` may be called from another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from emulator.boot import SERIAL_PORT, Program, enter
 from emulator.config import MachineConfig, MachineKind
@@ -157,7 +156,7 @@ class Machine:
             self._is_caught = False
             exit_ = self._execute(limit)
             if exit_ is not None:
-                return replace(exit_, instructions=state.icount - start)
+                return Exit(exit_.kind, state.icount - start, exit_.detail)
             if before == (state.icount, state.pc, state.get("srr0")):
                 # Only interrupts, each raised by the first instruction of the last one's handler: with EE off
                 # nothing will ever change, and nobody need spin for it.

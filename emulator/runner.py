@@ -263,9 +263,11 @@ class MachineRunner:
 
     def _passes_idle_time_at_once(self, exit_: Exit) -> bool:
         """Let an idle guest sleep to its next event, if that is due already and it has said nothing."""
+        if any(line.port.pending for line in self._lines):
+            return False
         machine = self.machine
         limit = machine.idle_limit(exit_)
-        if limit is None or any(line.port.pending for line in self._lines):
+        if limit is None:
             return False
         if self.pace is Pace.HOST:
             self._forgive(exit_)

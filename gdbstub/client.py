@@ -50,6 +50,10 @@ LAST_LINES = 3
 MAX_WATCHES = 32
 LONGEST_WATCH = 1024
 
+# Seconds for which a step may keep its debugger from being heard: over a quick line it is made in that time,
+# and nobody need listen and wait at once.
+MOMENT = 0.01
+
 # What gdb needs to find the frame it is in and its caller's, without a frame pointer.
 EXPEDITED = ("pc", "r0", "r1", "lr", "cr", "ctr", "msr")
 
@@ -222,7 +226,11 @@ class RemoteTarget:
 
     async def resume(self, actions: Sequence[Action]) -> None:
         """Start running or stepping; what comes of it is told by `wait_stop`."""
-        self._whereabouts.resume(self._run.run if actions[0].kind is ActionKind.CONTINUE else self._run.step)
+        if actions[0].kind is ActionKind.CONTINUE:
+            self._whereabouts.resume(self._run.run)
+        else:
+            self._whereabouts.resume(self._run.step)
+            await self._whereabouts.settle(MOMENT)
 
     # Registers, memory, breakpoints
 

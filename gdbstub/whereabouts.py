@@ -152,6 +152,12 @@ class Whereabouts:
         self.run.wants_stop = False
         self._start(job, before)
 
+    async def settle(self, seconds: float) -> None:
+        """Wait a moment for the job that has begun to come to its end."""
+        with trio.move_on_after(seconds):
+            while self._has_job and not self.run.runs_freely:
+                await self._changed.wait()
+
     def let_go(self, is_known: bool) -> None:
         """Note that the target runs without us.  `is_known`: what it does next will be heard."""
         self._forget_news()
