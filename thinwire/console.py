@@ -91,7 +91,8 @@ async def _pump(stream: trio.abc.Stream, source: int, sink: int) -> None:
 
     async def receive() -> None:
         while data := await _receive(stream):
-            await descriptors.write_all(output, data)
+            if not await descriptors.write_all(output, data):
+                return  # nobody reads on
 
     try:
         async with trio.open_nursery() as nursery:

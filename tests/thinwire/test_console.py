@@ -7,6 +7,7 @@ import pty
 import sys
 import termios
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -185,5 +186,23 @@ trio.run(main)
                 [sys.executable, "-c", program], stdin=b"\x03raw\x1d bytes end", capture_stdout=True
             )
         assert done.stdout == b"\x03RAW\x1d BYTES END"
+
+    trio.run(main)
+
+
+def test_the_end_of_whoever_reads_the_output_ends_the_pump() -> None:
+    """As in `k42 console | head`: the target may be silent for hours, and is not waited for."""
+
+    async def main() -> None:
+        with trio.fail_after(20):
+            ours, targets = trio.testing.memory_stream_pair()
+            keys, keyboard = os.pipe()
+            reader, screen = os.pipe()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(run_console, ours, source=keys, sink=screen))
+                os.close(reader)
+                await targets.send_all(b"nobody sees this")
+            for descriptor in (keys, keyboard, screen):
+                os.close(descriptor)
 
     trio.run(main)
