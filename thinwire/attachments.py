@@ -19,7 +19,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 import trio
 
 from thinwire import descriptors
-from thinwire.channels import ChannelBusy, ChannelStream, DescriptorClient, ObserverStream, Port
+from thinwire.channels import ChannelBusy, Port
+from thinwire.clients import ChannelStream, DescriptorClient, ObserverStream
 from thinwire.endpoints import (
     Connect,
     ConnectUnix,

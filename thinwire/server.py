@@ -20,7 +20,8 @@ import trio
 
 from thinwire.attachments import join, watch
 from thinwire.capture import Recorder, open_recorder
-from thinwire.channels import ChannelBusy, ChannelStream, ObserverStream, Port
+from thinwire.channels import ChannelBusy, Port
+from thinwire.clients import ChannelStream, ObserverStream
 from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
 from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
 from thinwire.lookout import Lookout

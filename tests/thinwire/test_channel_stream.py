@@ -3,7 +3,8 @@
 import pytest
 import trio
 
-from thinwire.channels import ChannelStream, Port
+from thinwire.channels import Port
+from thinwire.clients import ChannelStream
 from thinwire.frames import Read, Write, encode
 from thinwire.lookout import Lookout
 from thinwire.mux import Mux, Rules

@@ -9,7 +9,8 @@ import pytest
 import trio
 
 from thinwire.backlog import Backlog
-from thinwire.channels import DescriptorClient, Port
+from thinwire.channels import Port
+from thinwire.clients import DescriptorClient
 from thinwire.frames import Read, encode
 from thinwire.line import BRISK, DescriptorLine
 from thinwire.lookout import Lookout
