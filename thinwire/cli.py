@@ -7,7 +7,7 @@ The name of the program chooses the protocol, as it did: `thinwire` speaks frame
 SPEC is a port number, `:` for the next set of eight channels, stdin, stdout or stderr. K42's own wrapper
 scripts run unchanged. What the originals' first two versions do with a SPEC and the third does not:
 
-* 0, or a word that is no SPEC at all, is a channel that is not used;
+* 0, or a word without a colon that is no SPEC, is a channel that is not used;
 * the first `stdout` has our standard input as well.
 
 Everything that `endpoints` and `arguments` know is understood too: `--protocol 3` overrules the name,
@@ -161,6 +161,8 @@ def _modern(specs: Sequence[str], protocol: Protocol, program: str) -> list[str]
         if re.match(r"\s*[-+]?0*[1-9]|:", spec):
             continue
         if not re.fullmatch(r"0*", spec):
+            if ":" in spec:  # ours, and to be judged as such
+                continue
             try:
                 parse_channel(spec)
                 continue

@@ -134,6 +134,15 @@ def encode_empty(number: int) -> bytes:
     return bytes((0x30 + number,)) + b"   " + bytes((0x20 + number,))
 
 
+@pytest.mark.parametrize("spec", ["rfc2217://localhost:1", "lgo:file", "localhost:"])
+def test_the_first_versions_refuse_what_an_original_would_not_have_been_told(
+    spec: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("thinwire", ["no-such-host.invalid:1", spec]) == 2
+    error = capsys.readouterr().err
+    assert spec in error and "not used" not in error
+
+
 def test_ports_are_written_as_in_c_for_the_third(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("thinwire3", ["localhost:1", "0x836", "192.0.2.1:0"]) == 2
     assert "192.0.2.1" in capsys.readouterr().err

@@ -274,7 +274,6 @@ def input_ended(rig: Rig) -> None:
 def started_as_a_script_would(rig: Rig) -> None:
     """No tty, no HOME, no PATH, another directory."""
     rig.environment = {"XDG_RUNTIME_DIR": str(rig.folder), "LC_ALL": "C"}
-    rig.folder = Path("/")
     rig.launch(specs=("127.0.0.1:0", "127.0.0.1:0"), cwd="/")
     rig.line.send(ANNOUNCEMENT + SENTINEL)
     rig.in_step()
