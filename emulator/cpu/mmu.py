@@ -10,7 +10,8 @@ or (segment's L bit) 16 MB.  A hit sets the page's R bit, and C for a store, in 
 
 What `translate` finds it keeps by 4 KB granule, in `_pages`; a key holds page, context and kind of access, so
 that changing MSR needs no flush and a store is kept only once C is set.  Engines keep copies of their own:
-`generation` changes whenever any copy may be wrong, and `is_watched` names granules that must not be copied.
+`on_forget` tells which are wrong, or `generation` changes, and then any of them may be.  `is_watched` names
+granules that must not be copied.
 
 Watched addresses (the debugger's, and DABR) are looked at here, because every access comes by here once its
 page is not copied: the debugger's end the run, DABR's is a data storage interrupt, both before the access.
@@ -21,7 +22,7 @@ It does not know instructions or engines; `Interrupt` carries DAR, DSISR and SRR
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from emulator.cpu.exits import ExitKind, Leave
@@ -89,6 +90,9 @@ SEGMENT_BITS = 28
 MOST_KEPT = 1 << 16
 
 _SLB = INDEX["slb"]
+#: The place of a small page in its segment.
+_PAGE_INDEX = 0x0FFF_F000
+_PC = INDEX["pc"]
 _MSR, _SDR1, _ASR, _PVR = INDEX["msr"], INDEX["sdr1"], INDEX["asr"], INDEX["pvr"]
 _DABR, _DABRX = INDEX["dabr"], INDEX["dabrx"]
 
@@ -132,11 +136,18 @@ class Mmu:
         self._words = state.words
         self._memory = memory
         self._pages: dict[int, int] = {}
+        #: The keys of those made with translation on, by segment and by page within it.
+        self._kept: dict[int, dict[int, list[int]]] = {}
         #: Effective pages, met with MSR[DR] on, that are write-through or caching-inhibited.
         self._uncached: set[int] = set()
+        #: Whether a large page was met since all was forgotten.
+        self._has_large = False
         self._watches: tuple[Watch, ...] = ()
         #: Grows whenever a translation an engine has copied may have become wrong.
         self.generation = 0
+        #: An engine that is told, with `mask` and `value`, that what was copied for effective addresses
+        #: with `ea & mask == value` is wrong; the generation then stays.
+        self.on_forget: Callable[[int, int], None] | None = None
 
     # Translating -----------------------------------------------------------------------------------------
 
@@ -248,7 +259,11 @@ class Mmu:
         if not watched:
             if len(self._pages) >= MOST_KEPT:
                 self._pages.clear()
-            self._pages[ea & PAGE_MASK | msr & (MSR_IR | MSR_DR) | msr >> 8 & 0x40 | access] = granule
+                self._kept.clear()
+            key = ea & PAGE_MASK | msr & (MSR_IR | MSR_DR) | msr >> 8 & 0x40 | access
+            self._pages[key] = granule
+            segment = self._kept.setdefault(ea >> SEGMENT_BITS, {})
+            segment.setdefault(ea & _PAGE_INDEX, []).append(key)
         return granule
 
     def _walk(self, ea: int, access: Access, problem_state: bool) -> int:
@@ -270,6 +285,7 @@ class Mmu:
         if not _permits(page.low & PTE_PP, segment.denies(problem_state), access):
             raise _storage(ea, access, STORAGE_PROTECTION)
         self._mark(page, access)
+        self._has_large |= segment.page_bits == LARGE_PAGE_BITS
         if page.low & PTE_UNCACHED:
             self._uncached.add(ea & PAGE_MASK)
         return page.real
@@ -297,13 +313,18 @@ class Mmu:
         return self._words[_PVR] >> 16 in SLB_PVRS
 
     def _slb_segment(self, ea: int) -> Segment | None:
-        words = self._words
-        wanted = ea & SLB_ESID | SLB_VALID
-        for entry in range(_SLB, _SLB + 2 * SLB_ENTRIES, 2):
-            if words[entry] == wanted:
-                flags = words[entry + 1]
-                return Segment(flags >> 12, flags & 0xF80, f"SLB entry {(entry - _SLB) // 2}")
+        for entry in self._slb_entries(ea & SLB_ESID | SLB_VALID):
+            flags = self._words[entry + 1]
+            return Segment(flags >> 12, flags & 0xF80, f"SLB entry {(entry - _SLB) // 2}")
         return None
+
+    def _slb_entries(self, wanted: int) -> Iterator[int]:
+        """Return the places of the SLB entries with that first word, in order."""
+        firsts = self._words[_SLB : _SLB + 2 * SLB_ENTRIES : 2].tolist()
+        at = -1
+        for _ in range(firsts.count(wanted)):
+            at = firsts.index(wanted, at + 1)
+            yield _SLB + 2 * at
 
     def _table_segment(self, ea: int) -> Segment | None:
         """Look in the primary and the secondary group of the segment table, 8 entries of 16 bytes each."""
@@ -333,23 +354,23 @@ class Mmu:
 
     # What the instructions call (Book III 2.01, 4.11.3) --------------------------------------------------
 
-    def slbmte(self, rs: int, rb: int) -> None:
+    # Where they return a bool, it says that the run under way may go on: nothing that the instructions around
+    # pc need has changed, and the engine knows what has.
+
+    def slbmte(self, rs: int, rb: int) -> bool:
         """Write the SLB entry that RB's low bits name."""
         entry = _SLB + 2 * (rb & SLB_ENTRIES - 1)
-        was_valid = self._words[entry] & SLB_VALID
+        before = self._words[entry]
         self._words[entry] = rb & (SLB_ESID | SLB_VALID)
         self._words[entry + 1] = rs & ~0x7F
         # A new segment makes nothing wrong that was right: faults are not kept.
-        if was_valid:
-            self.flush()
+        return not before & SLB_VALID or self._forget_segment(before)
 
-    def slbie(self, rb: int) -> None:
+    def slbie(self, rb: int) -> bool:
         """Invalidate the entry of the segment RB names."""
-        wanted = rb & SLB_ESID | SLB_VALID
-        for entry in range(_SLB, _SLB + 2 * SLB_ENTRIES, 2):
-            if self._words[entry] == wanted:
-                self._words[entry] &= ~SLB_VALID
-        self.flush()
+        for entry in self._slb_entries(rb & SLB_ESID | SLB_VALID):
+            self._words[entry] &= ~SLB_VALID
+        return self._forget_segment(rb)
 
     def slbia(self) -> None:
         """Invalidate every entry but entry 0."""
@@ -365,9 +386,35 @@ class Mmu:
         """Return the ESID word of the entry RB's low bits name."""
         return self._words[_SLB + 2 * (rb & SLB_ENTRIES - 1)]
 
-    def tlbie(self, rb: int, large: bool) -> None:
-        """Forget the virtual page RB names.  Our copies are kept by effective page, so all of them go."""
-        self.flush()
+    def tlbie(self, rb: int, large: bool) -> bool:
+        """Forget the virtual page RB names.
+
+        Our copies are kept by effective page: those go that have its place in whatever segment.
+        """
+        if large or self._has_large:
+            self.flush()
+            return False
+        page = rb & _PAGE_INDEX
+        for segment in self._kept.values():
+            for key in segment.pop(page, ()):
+                self._pages.pop(key, None)
+        return self._tell(_PAGE_INDEX, page)
+
+    def _forget_segment(self, ea: int) -> bool:
+        """Forget the pages of the segment of `ea`."""
+        for keys in self._kept.pop(ea >> SEGMENT_BITS, {}).values():
+            for key in keys:
+                self._pages.pop(key, None)
+        return self._tell(SLB_ESID, ea & SLB_ESID)
+
+    def _tell(self, mask: int, value: int) -> bool:
+        """Tell the engine what copies are wrong; return whether its run may go on."""
+        self._uncached = {page for page in self._uncached if page & mask != value}
+        if self.on_forget is None:
+            self.generation += 1
+            return False
+        self.on_forget(mask, value)
+        return self._words[_PC] & mask != value
 
     def tlbia(self) -> None:
         """Forget every page."""
@@ -379,7 +426,9 @@ class Mmu:
     def flush(self) -> None:
         """Forget every kept translation: mtsdr1, mtasr, mtdabr, and the instructions above."""
         self._pages.clear()
+        self._kept.clear()
         self._uncached.clear()
+        self._has_large = False
         self.generation += 1
 
     # Watching --------------------------------------------------------------------------------------------

@@ -132,6 +132,7 @@ class ThreadedEngine:
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
         self.loops = HotLoops(self._jumps, self._forms)
         processor.invalidate_code = self.invalidate
+        processor.mmu.on_forget = self._forget_translations
         self._connect()
 
     def run(self, limit: int) -> Exit | None:
@@ -299,6 +300,26 @@ class ThreadedEngine:
         if self._far_generation == 1:
             ctypes.memset(self._far_tlb.buffer_info()[0], 0, self._far_tlb.itemsize * len(self._far_tlb))
         self._words[layout.FAR_TLB_GENERATION] = self._far_generation
+
+    def _forget_translations(self, mask: int, value: int) -> None:
+        """Forget what was copied for effective addresses with `ea & mask == value`: of a page or a segment.
+
+        What is made without translation stays right, but it may go with the rest.
+        """
+        self._forget_devices()
+        if mask & PAGE:
+            for context in range(layout.CONTEXTS):
+                number = context * layout.TLB_ENTRIES + (value >> 12 & layout.TLB_ENTRIES - 1)
+                _clear_entry(self._tlb, number, layout.NO_TAG)
+                number = context * layout.FAR_TLB_ENTRIES + (value >> 12 & layout.FAR_TLB_ENTRIES - 1)
+                _clear_entry(self._far_tlb, number, 0)
+        else:
+            self._forget_pages()
+        gone = [key for key in self._fetches if key & mask & -PAGE == value]
+        for key in gone:
+            del self._fetches[key]
+        if gone:
+            self._forget_jumps()
 
     def _data_context(self) -> int:
         msr = self._words[INDEX["msr"]]
@@ -609,3 +630,9 @@ def _put_entry(table: array[int], number: int, access: Access, tag: int, no_tag:
         table[other] = no_tag
     table[this] = tag
     table[entry + 2] = addend
+
+
+def _clear_entry(table: array[int], number: int, no_tag: int) -> None:
+    """Take both tags from a TLB entry."""
+    entry = number * (layout.TLB_ENTRY_SIZE // 8)
+    table[entry] = table[entry + 1] = no_tag

@@ -1,7 +1,7 @@
 """What software does to translation: SLB, segment registers, TLB (Book III 4.11).
 
-All of it is privileged, and all of it a call of the MMU.  Whatever changes what addresses mean ends the run
-with `context_changed`, so that an engine can look at its caches.
+All of it is privileged, and all of it a call of the MMU.  Whatever changes what addresses mean ends the run,
+so that an engine can look at its caches, unless it was told already and pc is somewhere else.
 """
 
 from __future__ import annotations
@@ -9,11 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator.cpu.interrupts import illegal
+from emulator.isa import storage
 from emulator.isa.decode import insn
 from emulator.isa.values import Builder, Gpr, Value
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
+
+
+def _following(processor: Processor) -> int:
+    return storage.effective(processor, processor.state.pc + 4)
+
+
+def _go_on_if(t: Builder, may_go_on: Value) -> None:
+    """End the run unless the MMU says that it may go on; the reference engine's always ends."""
+    if t.has_host_units:
+        t.leave_instead_if(may_go_on.equals(0), _following)
+    else:
+        t.context_changed()
 
 
 # The segment lookaside buffer (Book III 4.11.3.1).
@@ -27,13 +40,11 @@ def _require_slb(processor: Processor) -> None:
 
 def _slbmte(processor: Processor, rs: int, rb: int) -> int:
     _require_slb(processor)
-    processor.mmu.slbmte(rs, rb)
-    return 0
+    return int(processor.mmu.slbmte(rs, rb))
 
 
 def _slbie(processor: Processor, rb: int) -> int:
-    processor.mmu.slbie(rb)
-    return 0
+    return int(processor.mmu.slbie(rb))
 
 
 def _slbia(processor: Processor) -> int:
@@ -52,8 +63,7 @@ def _slbmfee(processor: Processor, rb: int) -> int:
 
 
 def _tlbie(processor: Processor, rb: int, large: int) -> int:
-    processor.mmu.tlbie(rb, bool(large))
-    return 0
+    return int(processor.mmu.tlbie(rb, bool(large)))
 
 
 def _tlbia(processor: Processor) -> int:
@@ -70,16 +80,14 @@ def _tlbsync(processor: Processor) -> int:
 def slbmte(t: Builder, rs: Gpr, rb: Gpr) -> None:
     """SLB Move to Entry. Book III 4.11.3.1."""
     t.require_privilege()
-    t.call(_slbmte, t.gpr(rs), t.gpr(rb))
-    t.context_changed()
+    _go_on_if(t, t.call(_slbmte, t.gpr(rs), t.gpr(rb)))
 
 
 @insn("011111 -:10 rb:5 0110110010 -")
 def slbie(t: Builder, rb: Gpr) -> None:
     """SLB Invalidate Entry. Book III 4.11.3.1."""
     t.require_privilege()
-    t.call(_slbie, t.gpr(rb))
-    t.context_changed()
+    _go_on_if(t, t.call(_slbie, t.gpr(rb)))
 
 
 @insn("011111 -:15 0111110010 -")
@@ -112,8 +120,7 @@ _SR_VSID = 0x07FF_FFFF
 
 def _write_segment_register(processor: Processor, number: int, value: int) -> int:
     keys = (value & _SR_KEYS_AND_NO_EXECUTE) >> 28 << 9
-    processor.mmu.slbmte((value & _SR_VSID) << 12 | keys, number << 28 | 1 << 27 | number)
-    return 0
+    return int(processor.mmu.slbmte((value & _SR_VSID) << 12 | keys, number << 28 | 1 << 27 | number))
 
 
 def _read_segment_register(processor: Processor, number: int) -> int:
@@ -129,16 +136,14 @@ def _segment_number(sr: int) -> dict[str, int]:
 def mtsr(t: Builder, rs: Gpr, number: Value) -> None:
     """Move to Segment Register. Book III 4.11.3.2."""
     t.require_privilege()
-    t.call(_write_segment_register, number, t.gpr(rs))
-    t.context_changed()
+    _go_on_if(t, t.call(_write_segment_register, number, t.gpr(rs)))
 
 
 @insn("011111 rs:5 -:5 rb:5 0011110010 -")
 def mtsrin(t: Builder, rs: Gpr, rb: Gpr) -> None:
     """Move to Segment Register Indirect. Book III 4.11.3.2."""
     t.require_privilege()
-    t.call(_write_segment_register, (t.gpr(rb) >> 28).zext(4), t.gpr(rs))
-    t.context_changed()
+    _go_on_if(t, t.call(_write_segment_register, (t.gpr(rb) >> 28).zext(4), t.gpr(rs)))
 
 
 @insn("011111 rt:5 - sr:4 -:5 1001010011 -", operands=_segment_number)
@@ -159,16 +164,14 @@ def mfsrin(t: Builder, rt: Gpr, rb: Gpr) -> None:
 def tlbie(t: Builder, rb: Gpr, wide: int) -> None:
     """TLB Invalidate Entry; L = 1 for a large page. Book III 4.11.3.3."""
     t.require_privilege()
-    t.call(_tlbie, t.gpr(rb), wide)
-    t.context_changed()
+    _go_on_if(t, t.call(_tlbie, t.gpr(rb), wide))
 
 
 @insn("011111 -:4 wide:1 -:5 rb:5 0100010010 -")
 def tlbiel(t: Builder, rb: Gpr, wide: int) -> None:
     """TLB Invalidate Entry Local. Book III 4.11.3.3."""
     t.require_privilege()
-    t.call(_tlbie, t.gpr(rb), wide)
-    t.context_changed()
+    _go_on_if(t, t.call(_tlbie, t.gpr(rb), wide))
 
 
 @insn("011111 -:15 0101110010 -")
