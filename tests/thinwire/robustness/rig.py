@@ -342,12 +342,17 @@ class Rig:
     def shake_hands(self) -> None:
         """Begin the framed phase, and wait until the server has seen that.
 
-        What a client has typed while there was no target is the firmware's, and comes first.
+        What a client has typed while there was no target is the firmware's, and comes first. A terminal that
+        is just being opened throws away what was sent to it before, and is told again.
         """
-        if not self.face.framed:
-            self.line.send(SENTINEL)
-        self.line.send(select_set(88))
-        self.line.until(ready(88))
+        for base in range(88, 94):
+            if not self.face.framed:
+                self.line.send(SENTINEL)
+            self.line.send(select_set(base))
+            if self.transport != "pty" or select.select([self.line], [], [], PATIENCE / 6)[0]:
+                self.line.until(ready(base))
+                return
+        raise AssertionError("no handshake")
 
     def come_back(self) -> None:
         """The victim is reset: the line closes, and there is a new one."""
