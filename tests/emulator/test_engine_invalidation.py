@@ -30,11 +30,11 @@ def program(rng):
         kind = rng.random()
         if kind < 0.6:
             words.append(encode("ld", rt=rng.randrange(10, 26), ra0=address, ds=rng.randrange(8)))
-        elif kind < 0.8:
+        elif kind < 0.9:
             words.append(encode("std", rs=rng.randrange(10, 26), ra0=address, ds=rng.randrange(8)))
-        elif kind < 0.88:
+        elif kind < 0.96:
             words.append(encode("tlbie", rb=address))
-        elif kind < 0.94:
+        elif kind < 0.98:
             words.append(encode("slbie", rb=address))
         else:
             words.append(encode("slbmte", rs=NEW_SEGMENT, rb=NEW_ENTRY))
@@ -78,12 +78,15 @@ class Bench:
         """Choose places, sometimes remap one, and go on for a while."""
         for register in ADDRESSES:
             self.state.put("gpr", rng.choice(PLACES), register)
+        valid = {high >> 28 for _, high, _ in self.processor.mmu.slb()}
+        for segment in set(SEGMENTS) - valid:
+            self.processor.mmu.slbmte(0x10 + segment << 12, segment << 28 | 1 << 27 | segment)
         segment = rng.choice(SEGMENTS)
         self.state.put("gpr", rng.randrange(0x10, 0x14) << 12, NEW_SEGMENT)
         self.state.put("gpr", segment << 28 | 1 << 27 | segment, NEW_ENTRY)
         if rng.random() < 0.5:
             page = rng.choice(PAGES)
-            real = rng.choice([None, FRAMES + 0x1000 * rng.randrange(16) | 2])
+            real = rng.choice([None, *[FRAMES + 0x1000 * rng.randrange(16) | 2] * 3])
             map_page(self.memory, rng.randrange(0x10, 0x14), page, real)
             at, msr = self.state.pc, self.state.msr
             self.state.put("gpr", page << 12, 9)
@@ -95,8 +98,6 @@ class Bench:
             if self.state.icount >= end:
                 return
             self.engine.run(end - self.state.icount)
-        # Nothing but interrupts: segment 0, where the program lies, has gone.
-        self.processor.mmu.slbmte(0x10 << 12, 1 << 27)
 
     def snapshot(self):
         return list(self.state.words[: INDEX["engine"]]), self.memory.read(0, MEMORY)
