@@ -16,6 +16,7 @@ The first half of this module is the server's side, the second the client's. Soc
 
 import json
 import os
+import select
 import stat
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -25,7 +26,7 @@ from pathlib import Path
 import trio
 
 from thinwire.attachments import accept_clients, peer_name
-from thinwire.channels import ChannelBusy
+from thinwire.channels import ChannelBusy, Port
 from thinwire.endpoints import ListenUnix
 from thinwire.line import LineError
 from thinwire.server import Server
@@ -64,18 +65,26 @@ async def _serve_client(server: Server, stream: trio.SocketStream, name: str, re
         case ["observe", number] if _is_channel(server, number):
             async with server.observe(int(number)) as channel:
                 await stream.send_all(b"ok\n")
-                await _join(channel, stream)
+                await _join(channel, stream, _ignore)
         case ["attach" | "take" as word, number] if _is_channel(server, number):
             try:
                 writer = server.attach(int(number), name, take=word == "take")
             except ChannelBusy as busy:
                 await _refuse(stream, str(busy))
                 return
+            port = server.ports[int(number)]
+
+            async def type_(data: bytes) -> bool:
+                if await _wait_for_room(port, stream):
+                    await writer.send_all(data)
+                    return True
+                port.channel.dropped += len(data)
+                return False
+
             async with writer:
                 await stream.send_all(b"ok\n")
-                if rest:
-                    await writer.send_all(rest)
-                await _join(writer, stream)
+                if not rest or await type_(rest):
+                    await _join(writer, stream, type_)
         case ["inject", number, length] if _is_channel(server, number) and length.isdecimal():
             await _inject(server, stream, int(number), int(length), rest)
         case ["reset"]:
@@ -95,8 +104,9 @@ async def _inject(server: Server, stream: trio.SocketStream, number: int, length
         if not more:
             return
         data += more
-    await server.inject(number, data[:length])
-    await stream.send_all(b"ok\n")
+    if await _wait_for_room(server.ports[number], stream):
+        await server.inject(number, data[:length])
+        await stream.send_all(b"ok\n")
 
 
 async def _reset(stream: trio.SocketStream, reset: Reset | None) -> None:
@@ -119,8 +129,36 @@ async def _refuse(stream: trio.SocketStream, reason: str) -> None:
     await stream.send_all(b"error " + reason.encode() + b"\n")
 
 
-async def _join(channel: trio.abc.ReceiveStream, client: trio.SocketStream) -> None:
-    """Pump until either side ends; typing is heard only by a channel that can be written."""
+async def _ignore(_data: bytes) -> bool:
+    return True
+
+
+async def _wait_for_room(port: Port, client: trio.SocketStream) -> bool:
+    """Wait until the victim takes more of the channel's input, which may be never; false if the client has
+    left before that. Nothing is read from it meanwhile that could say so, but the system knows of a hang-up.
+    """
+    if not port.is_full:
+        return True
+    is_there = False
+    with select.epoll() as hangup:
+        hangup.register(client.socket.fileno(), select.EPOLLHUP)
+        async with trio.open_nursery() as nursery:
+
+            async def give_up() -> None:
+                await trio.lowlevel.wait_readable(hangup.fileno())
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(give_up)
+            await port.wait_for_room()
+            is_there = True
+            nursery.cancel_scope.cancel()
+    return is_there
+
+
+async def _join(
+    channel: trio.abc.ReceiveStream, client: trio.SocketStream, type_: Callable[[bytes], Awaitable[bool]]
+) -> None:
+    """Pump until either side ends, or typing does."""
 
     async def show() -> None:
         while data := await channel.receive_some():
@@ -130,8 +168,8 @@ async def _join(channel: trio.abc.ReceiveStream, client: trio.SocketStream) -> N
     async with trio.open_nursery() as nursery:
         nursery.start_soon(show)
         while data := await client.receive_some():
-            if isinstance(channel, trio.abc.SendStream):
-                await channel.send_all(data)
+            if not await type_(bytes(data)):
+                break
         nursery.cancel_scope.cancel()
 
 

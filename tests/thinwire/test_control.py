@@ -153,6 +153,31 @@ def test_a_client_may_leave_at_any_time(tmp_path: Path) -> None:
     trio.run(main)
 
 
+def test_who_leaves_while_the_victim_takes_nothing_holds_nothing(tmp_path: Path) -> None:
+    path = f"{tmp_path}/s"
+
+    async def main() -> None:
+        async with controlled(path) as (server, victim):
+            port = server.ports[1]
+            writer = await trio.open_unix_socket(path)
+            await writer.send_all(b"attach 1\n" + bytes(port.mux.rules.input_limit))
+            while not port.is_full:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await writer.send_all(b"this is not read any more")
+            injector = await trio.open_unix_socket(path)
+            await injector.send_all(b"inject 1 3\nnor")
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            await writer.aclose()
+            await injector.aclose()
+            await port.free.wait()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            while await victim.select(0):
+                assert not (await victim.read(1)).strip(b"\0")
+            assert port.status()["dropped"] == len(b"this is not read any more")
+
+    trio.run(main)
+
+
 def test_who_is_put_out_may_be_typing(tmp_path: Path) -> None:
     path = f"{tmp_path}/s"
 
