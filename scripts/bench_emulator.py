@@ -75,6 +75,15 @@ LOOPS = {
     "privileged": 1_000_000,
     "syscalls": 300_000,
     "patching": 20_000,
+    "digest": 250_000,
+    "bignum": 60_000,
+    "conditions": 8_000_000,
+    "carries": 12_000_000,
+    "rounding": 600_000,
+    "unaligned": 2_000_000,
+    "traps": 300_000,
+    "wide": 200_000,
+    "invalidation": 50_000,
     "cold": 1,
 }
 #: What a loop needs beside FLAGS.
