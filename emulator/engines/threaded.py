@@ -229,7 +229,7 @@ class ThreadedEngine:
                         raise Leave(ExitKind.BREAKPOINT, retry=True)
                     is_first = True
                 case _:
-                    self._raise_kept()
+                    raise self._take_kept()
         return False
 
     def _note(self, count: int) -> None:
@@ -269,10 +269,13 @@ class ThreadedEngine:
                 handler.value = self._words[layout.PARTED_HANDLER]
         self._words[layout.PLANTED] = 0
 
-    def _raise_kept(self) -> None:
-        raised, self._raised = self._raised, None
-        assert raised is not None
-        raise raised
+    def _take_kept(self) -> BaseException:
+        """Return what a callback has raised.  Raised by who has no name for it: a name in a frame of its own
+        traceback would leave both to the garbage collector.
+        """
+        kept, self._raised = self._raised, None
+        assert kept is not None
+        return kept
 
     def _use_context(self) -> int:
         """Drop cached translations that are stale, and return the number of the TLB to use."""
