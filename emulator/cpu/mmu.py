@@ -313,10 +313,11 @@ class Mmu:
         return self._words[_PVR] >> 16 in SLB_PVRS
 
     def _slb_segment(self, ea: int) -> Segment | None:
-        for entry in self._slb_entries(ea & SLB_ESID | SLB_VALID):
-            flags = self._words[entry + 1]
-            return Segment(flags >> 12, flags & 0xF80, f"SLB entry {(entry - _SLB) // 2}")
-        return None
+        entry = next(self._slb_entries(ea & SLB_ESID | SLB_VALID), None)
+        if entry is None:
+            return None
+        flags = self._words[entry + 1]
+        return Segment(flags >> 12, flags & 0xF80, f"SLB entry {(entry - _SLB) // 2}")
 
     def _slb_entries(self, wanted: int) -> Iterator[int]:
         """Return the places of the SLB entries with that first word, in order."""

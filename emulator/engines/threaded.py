@@ -307,11 +307,11 @@ class ThreadedEngine:
     def _forget_translations(self, mask: int, value: int) -> None:
         """Forget what was copied for effective addresses with `ea & mask == value`: of a page or a segment.
 
-        What is made without translation stays right, but it may go with the rest.
+        What is made without translation stays right.
         """
         self._forget_devices()
         if mask & PAGE:
-            for context in range(layout.CONTEXTS):
+            for context in range(layout.CONTEXT_TRANSLATED, layout.CONTEXTS, 2):
                 number = context * layout.TLB_ENTRIES + (value >> 12 & layout.TLB_ENTRIES - 1)
                 _clear_entry(self._tlb, number, layout.NO_TAG)
                 number = context * layout.FAR_TLB_ENTRIES + (value >> 12 & layout.FAR_TLB_ENTRIES - 1)
