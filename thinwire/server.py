@@ -295,14 +295,17 @@ class Server:
 
     async def _act(self, line: Line) -> None:
         actions, self.mux.actions = self.mux.actions, []
+        # A victim waits for its echoes; of many requests for a speed at once all but the last are noise.
+        obeyed = next((action for action in reversed(actions) if isinstance(action, ChangeSpeed)), None)
         for action in actions:
             match action:
                 case ChangeSpeed(speed, echo):
                     self.mux.recorded(Direction.TO_VICTIM, True, echo)
                     self.mux.recorded(Direction.TO_VICTIM, True, echo)
                     line.push(echo)
-                    await line.drain()
-                    await line.change_speed(speed)
+                    if action is obeyed:
+                        await line.drain()
+                        await line.change_speed(speed)
                     line.push(echo)
                 case Ended():
                     log.warning("received termination request")

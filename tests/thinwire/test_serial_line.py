@@ -162,6 +162,17 @@ def test_a_speed_request_is_echoed_then_obeyed_then_echoed_again() -> None:
     with_peer(script)
 
 
+def test_of_many_speed_requests_at_once_the_last_is_obeyed_and_all_are_echoed() -> None:
+    """A victim waits for its echoes, so these are noise; a second of settling for each would be hours."""
+
+    async def script(peer: Peer, server: Server) -> None:
+        noise = encode(SetSpeed(b"300")) * 3
+        await peer.send(noise + SPEED)
+        await peer.hear(("heard", 2 * noise + SPEED), ("baudrate", 115200), ("heard", SPEED))
+
+    with_peer(script)
+
+
 def test_a_fixed_speed_is_kept_and_the_victim_has_its_echoes() -> None:
     """The rule of K42's singlespeed patch."""
 
