@@ -36,6 +36,7 @@ from pathlib import Path
 
 import trio
 
+from thinwire import lifetime
 from thinwire.endpoints import Connect, Listen
 from thinwire.server import serve
 
@@ -206,7 +207,7 @@ def measure_gap(victim: Path, cpus: tuple[int, int], load: Load) -> None:
         ["taskset", "-c", str(cpus[0]), victim, *words], stdout=subprocess.PIPE
     ) as measuring:
         os.sched_setaffinity(0, {cpus[1]})
-        trio.run(main)
+        lifetime.run(main)  # as a command does
     ours, wall = _describe(cpus_used), _describe(walls)
     print(
         f"a task that wants to run every millisecond during the stream of {load.size} B: the server takes "

@@ -1,5 +1,6 @@
 """How a program ends: by itself, by a signal, and what it makes of ones that others ignore."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -75,3 +76,14 @@ flush_output()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"/dev/null")
+
+
+def test_the_collector_does_not_look_through_what_was_there_before() -> None:
+    async def main() -> int:
+        await trio.lowlevel.checkpoint()
+        return gc.get_freeze_count()
+
+    try:
+        assert lifetime.run(main) > 10_000  # trio alone is more
+    finally:
+        gc.unfreeze()
