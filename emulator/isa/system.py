@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from emulator.cpu import performance
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import PROGRAM_FP_ENABLED, PROGRAM_NEXT, Interrupt, Vector, illegal
+from emulator.cpu.processor import MAMBO_CALL, RTAS_CALL, SIMOS_CALL, SIMULATOR_BREAK
 from emulator.cpu.state import (
     INDEX,
     MSR_BE,
@@ -256,11 +257,6 @@ def rfid(t: Builder) -> None:
 
 # Attention, and the words that call a simulator (K42 facts D.2).
 
-_SIMOS_CALL = 0x7C00_07CC
-_MAMBO_CALL = 0x000E_AEB0
-_RTAS_CALL = 0x7C00_07CA
-
-
 #: HID0's bit 31: attn is an instruction.  Firmware leaves it off.
 _HID0_ATTENTION = 1 << 32
 
@@ -290,25 +286,25 @@ def attn(t: Builder) -> None:
     t.call(_attention)
 
 
-@insn(f"{_SIMOS_CALL:032b}")
+@insn(f"{SIMOS_CALL:032b}")
 def simos_call(t: Builder) -> None:
     """SimOS service call. K42 facts D.2."""
-    t.call(_simulator, _SIMOS_CALL)
+    t.call(_simulator, SIMOS_CALL)
 
 
-@insn(f"{_MAMBO_CALL:032b}")
+@insn(f"{MAMBO_CALL:032b}")
 def mambo_call(t: Builder) -> None:
     """Mambo service call. K42 facts D.2."""
-    t.call(_simulator, _MAMBO_CALL)
+    t.call(_simulator, MAMBO_CALL)
 
 
-@insn(f"{_RTAS_CALL:032b}")
+@insn(f"{RTAS_CALL:032b}")
 def rtas_call(t: Builder) -> None:
     """RTAS emulation entry. K42 facts D.2."""
-    t.call(_simulator, _RTAS_CALL)
+    t.call(_simulator, RTAS_CALL)
 
 
-@insn(f"{0x7C00_07CE:032b}")
+@insn(f"{SIMULATOR_BREAK:032b}")
 def simulator_breakpoint(t: Builder) -> None:
     """Simulator breakpoint. K42 facts D.2."""
     t.call(_breakpoint)
