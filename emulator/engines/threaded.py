@@ -19,24 +19,19 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterable
-from functools import cache
-from typing import NamedTuple
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
 from emulator.cpu.mmu import Access
 from emulator.cpu.processor import Processor
-from emulator.cpu.state import INDEX, MASK64, MSR_DR, MSR_IR, MSR_PR, MSR_SF
+from emulator.cpu.state import INDEX, MASK64, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
 from emulator.engines.code_page import WORDS_PER_RECORD, CodePage
+from emulator.engines.data_copies import DataCopies
 from emulator.engines.hot_loops import HotLoops
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.names import handler_name, is_direct_branch
-from emulator.engines.pairs import Link, pairs_of
+from emulator.engines.prepared import Prepared, Preparer
 from emulator.engines.run import run
-from emulator.isa import storage
-from emulator.isa.decode import Form, pack
 from emulator.isa.values import Helper
-from emulator.memory import Device
 
 _PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
 _FIRST_SINGLE = layout.SINGLES_OFFSET // 8
@@ -48,44 +43,6 @@ _ENTER = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
 
 #: Code pages kept before all are dropped: 33 MB of records.
 MAX_CODE_PAGES = 1024
-#: Different instruction words whose decoding is kept.
-MAX_PREPARED = 1 << 16
-#: After one of these nothing follows in line.
-_ENDS_LINE = frozenset({"b", "rfid", "illegal"})
-
-
-class Prepared(NamedTuple):
-    """What a word becomes in a record, wherever it lies; `near_handler` only for a direct branch."""
-
-    handler: int
-    immediate: int
-    slots: int
-    near_handler: int
-    is_relative: bool
-    ends_line: bool
-    followers: Followers | None
-    form: Form
-
-
-class Fusion(NamedTuple):
-    """Handlers of two forms in a row, if `link` holds (engines/pairs)."""
-
-    link: Link | None
-    handler: int
-    near_handler: int
-
-
-class DeviceRegister(NamedTuple):
-    """What answers at an effective address that is no memory."""
-
-    device: Device
-    offset: int
-
-
-#: What can follow an instruction in a pair.
-Followers = dict[Form, list[Fusion]]
-#: Of a form: its handler and near handler, whether it ends a line, and its followers.
-FormHandlers = tuple[int, int, bool, Followers | None]
 
 
 class ThreadedEngine:
@@ -100,15 +57,12 @@ class ThreadedEngine:
         self._stop_handler = common.address("h_stop")
         self._page_end_handler = common.address("h_page_end")
         self._enter = _ENTER(common.address("enter"))
-        self._handlers: dict[Form, FormHandlers] = {}
-        # Whose a handler is, and whether it is a near one.
-        self._forms: dict[int, tuple[Form, bool]] = {}
+        self._data = data = DataCopies(processor)
         self._helpers: dict[int, Helper] = {
-            layout.FILL_LOAD: lambda _, address: self._offer(address, Access.LOAD),
-            layout.FILL_STORE: lambda _, address: self._offer(address, Access.STORE),
+            layout.FILL_LOAD: lambda _, address: data.offer(address, Access.LOAD),
+            layout.FILL_STORE: lambda _, address: data.offer(address, Access.STORE),
         }
-        self._groups: set[native.Group] = set()
-        self._prepared: tuple[dict[int, Prepared], dict[int, Prepared]] = ({}, {})
+        self._preparer = Preparer(self._helpers)
         self._pages: dict[tuple[int, int, bool], CodePage] = {}
         self._pages_of_real: dict[int, list[CodePage]] = {}
         self._pages_of_start: dict[int, list[CodePage]] = {}
@@ -121,16 +75,10 @@ class ThreadedEngine:
         self._generation = -1
         self._is64 = True
         self._raised: BaseException | None = None
-        self._tlb = array("Q", [layout.NO_TAG]) * (layout.CONTEXTS * layout.TLB_SIZE // 8)
-        self._far_tlb = array("Q", [0]) * (layout.CONTEXTS * layout.FAR_TLB_SIZE // 8)
-        self._far_generation = 0
-        # Registers of devices by effective address, size and (the TLB of the) context.
-        self._device_loads: dict[tuple[int, int, int], DeviceRegister] = {}
-        self._device_stores: dict[tuple[int, int, int], DeviceRegister] = {}
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._code_pages = array("Q", [0]) * (layout.CODE_PAGE_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
-        self.loops = HotLoops(self._jumps, self._forms)
+        self.loops = HotLoops(self._jumps, self._preparer.forms)
         processor.invalidate_code = self.invalidate
         processor.mmu.on_forget = self._forget_translations
         self._connect()
@@ -189,9 +137,6 @@ class ThreadedEngine:
         words[layout.MISS] = common.address("h_miss")
         words[layout.JUMPS] = self._jumps.buffer_info()[0]
         words[layout.CODE_PAGES] = self._code_pages.buffer_info()[0]
-        words[layout.TLBS] = self._tlb.buffer_info()[0]
-        words[layout.FAR_TLBS] = self._far_tlb.buffer_info()[0]
-        words[layout.MEMORY] = self._processor.memory.address
 
     def _execute(self, count: int, is_first: bool) -> bool:
         """Run for the time of `count` instructions; True: less, since the context changed.
@@ -283,7 +228,7 @@ class ThreadedEngine:
         generation, is64 = self._processor.mmu.generation, bool(msr & MSR_SF)
         if generation != self._generation:
             self._generation = generation
-            self._forget_pages()
+            self._data.forget_all()
             self._fetches.clear()
             self._forget_jumps()
         if is64 != self._is64:
@@ -291,43 +236,16 @@ class ThreadedEngine:
             self._fetches.clear()
             self._forget_jumps()
         self._words[layout.JUMP_CONTEXT] = (1 if msr & MSR_IR else 0) | (2 if msr & MSR_PR else 0)
-        context = self._data_context()
-        self._words[layout.FAR_TLB] = self._words[layout.FAR_TLBS] + layout.FAR_TLB_SIZE * context
-        return context
-
-    def _forget_pages(self) -> None:
-        """Empty the TLBs."""
-        self._forget_devices()
-        ctypes.memset(self._tlb.buffer_info()[0], 0xFF, self._tlb.itemsize * len(self._tlb))
-        self._far_generation = self._far_generation % layout.FAR_TLB_GENERATIONS + 1
-        if self._far_generation == 1:
-            ctypes.memset(self._far_tlb.buffer_info()[0], 0, self._far_tlb.itemsize * len(self._far_tlb))
-        self._words[layout.FAR_TLB_GENERATION] = self._far_generation
+        return self._data.use_context()
 
     def _forget_translations(self, mask: int, value: int) -> None:
-        """Forget what was copied for effective addresses with `ea & mask == value`: of a page or a segment.
-
-        What is made without translation stays right.
-        """
-        self._forget_devices()
-        if mask & PAGE:
-            for context in range(layout.CONTEXT_TRANSLATED, layout.CONTEXTS, 2):
-                number = context * layout.TLB_ENTRIES + (value >> 12 & layout.TLB_ENTRIES - 1)
-                _clear_entry(self._tlb, number, layout.NO_TAG)
-                number = context * layout.FAR_TLB_ENTRIES + (value >> 12 & layout.FAR_TLB_ENTRIES - 1)
-                _clear_entry(self._far_tlb, number, 0)
-        else:
-            self._forget_pages()
+        """Forget what was copied for effective addresses with `ea & mask == value`."""
+        self._data.forget(mask, value)
         gone = [key for key in self._fetches if key & mask & -PAGE == value]
         for key in gone:
             del self._fetches[key]
         if gone:
             self._forget_jumps()
-
-    def _data_context(self) -> int:
-        msr = self._words[INDEX["msr"]]
-        translated = layout.CONTEXT_TRANSLATED if msr & MSR_DR else 0
-        return translated | (layout.CONTEXT_PROBLEM_STATE if msr & MSR_PR else 0)
 
     # Code pages.
 
@@ -409,16 +327,15 @@ class ThreadedEngine:
     ) -> None:
         """Decode up to `count` records from `first` on, until one already decoded, or a jump beyond which
         nothing of this line leads."""
-        words, prepared, breakpoints = code.words, self._prepared[code.is64], self._breakpoints
+        words, prepare, breakpoints = code.words, self._preparer.prepare, self._breakpoints
         furthest = first
         last = min(first + count, RECORDS_PER_PAGE)
         before: Prepared | None = None
         for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
             at = WORDS_PER_RECORD * index
             if words[at] != self._decode_handler and index != first:
-                entry = prepared.get(code.decoded[index])
-                if entry is not None and before is not None and before.followers is not None:
-                    self._fuse(words, at, before, entry)
+                if before is not None and before.followers is not None:
+                    self._fuse(words, at, before, prepare(code.decoded[index], code.is64))
                 return
             code.decoded[index] = word
             pc = code.start + 4 * index
@@ -427,11 +344,7 @@ class ThreadedEngine:
                 words[at + 1] = 0  # no copy of what is under it yet
                 before = None
                 continue
-            entry = prepared.get(word)
-            if entry is None:
-                if len(prepared) >= MAX_PREPARED:
-                    prepared.clear()
-                entry = prepared[word] = self._prepare(*pack(word, code.is64))
+            entry = prepare(word, code.is64)
             words[at + 2] = entry.slots
             if entry.near_handler:
                 furthest = max(furthest, self._place_branch(code, at, pc, entry))
@@ -485,46 +398,14 @@ class ThreadedEngine:
         code.words[at] = entry.handler
         return 0
 
-    def _prepare(self, form: Form, slots: int, immediate: int, is_relative: bool) -> Prepared:
-        handler, near, ends_line, followers = self._handlers.get(form) or self._find_handlers(form)
-        return Prepared(handler, immediate, slots, near, is_relative, ends_line, followers, form)
-
-    def _find_handlers(self, form: Form) -> FormHandlers:
-        """Find out, once, what runs the instructions of a form."""
-        group = native.group_of(form)
-        handlers = native.handlers(group)
-        if group not in self._groups:
-            self._groups.add(group)
-            self._helpers.update(handlers.helpers)
-        near = handlers.address(handler_name(form, is_near=True)) if is_direct_branch(form) else 0
-        name = form.instruction.name
-        ends_line = name in _ENDS_LINE or (name == "bclr" and form.known[0] == 0b10100)
-        handler = handlers.address(handler_name(form))
-        self._forms[handler] = form, False
-        if near:
-            self._forms[near] = form, True
-        found = self._handlers[form] = (handler, near, ends_line, _followers(form))
-        return found
-
     # Callbacks.  None of them lets an exception into native code.
 
     def _load(self, address: int, size: int, _state: int) -> int:
-        try:
-            if (found := self._device_loads.get((address, size, self._words[layout.FAR_TLB]))) is not None:
-                return found.device.load(found.offset, size)
-            value = storage.load(self._processor, address, size)
-            self._fill_all(address, Access.LOAD, size)
-            return value
-        except BaseException as error:
-            return self._keep(error)
+        return self._guarded(lambda: self._data.load(address, size))
 
     def _store(self, address: int, size: int, value: int, _state: int) -> None:
         try:
-            if (found := self._device_stores.get((address, size, self._words[layout.FAR_TLB]))) is not None:
-                found.device.store(found.offset, size, value & (1 << 8 * size) - 1)
-                return
-            storage.store(self._processor, address, size, value)
-            self._fill_all(address, Access.STORE, size)
+            self._data.store(address, size, value)
         except BaseException as error:
             self._keep(error)
 
@@ -556,86 +437,3 @@ class ThreadedEngine:
         entry = 2 * (address >> 12 & layout.CODE_PAGE_ENTRIES - 1)
         self._code_pages[entry], self._code_pages[entry + 1] = address & -PAGE | context, code.address
         return record
-
-    def _fill_all(self, address: int, access: Access, size: int) -> None:
-        """Remember where an access that has just been made lies, in both pages if it crosses into another."""
-        self._fill(address, access, size)
-        if address % PAGE + size > PAGE:
-            self._fill(storage.effective(self._processor, address + size - 1), access, 1)
-
-    def _fill(self, address: int, access: Access, size: int) -> None:
-        """Remember where `address`, which has just been accessed, lies."""
-        processor = self._processor
-        if processor.mmu.is_watched(address):
-            return
-        real = processor.mmu.translate(address, access) & -PAGE
-        if not processor.memory.is_ram(real, PAGE):
-            self._remember_device(address, access, size)
-            return
-        if not processor.mmu.is_cached(address):  # some instructions refuse it, and only helpers know
-            return
-        page, addend = address & -PAGE, processor.memory.address + real - (address & -PAGE) & MASK64
-        context = self._data_context()
-        number = context * layout.TLB_ENTRIES + (address >> 12 & layout.TLB_ENTRIES - 1)
-        _put_entry(self._tlb, number, access, page, layout.NO_TAG, addend)
-        number = context * layout.FAR_TLB_ENTRIES + (address >> 12 & layout.FAR_TLB_ENTRIES - 1)
-        _put_entry(self._far_tlb, number, access, page | self._far_generation, 0, addend)
-
-    def _offer(self, address: int, access: Access) -> int:
-        """Remember where `address`, about to be accessed, lies."""
-        self._fill(address, access, 1)
-        return 0
-
-    def _remember_device(self, address: int, access: Access, size: int) -> None:
-        """Remember whose register lies at `address`: a guest that polls comes here for every byte."""
-        processor = self._processor
-        real = processor.mmu.translate(address, access)
-        for region in processor.memory.regions:
-            if region.start <= real and real + size <= region.start + region.length:
-                found = self._device_loads if access is Access.LOAD else self._device_stores
-                context, offset = self._words[layout.FAR_TLB], real - region.start
-                found[address, size, context] = DeviceRegister(region.device, offset)
-                if region.native:
-                    # All its registers lie in one page; what holds for one of them holds for the others.
-                    place = layout.UART_LOADS if access is Access.LOAD else layout.UART_STORES
-                    first = address - offset & MASK64
-                    self._words[place], self._words[place + 1] = first, context
-                    for register in range(region.length):
-                        found[first + register, 1, context] = DeviceRegister(region.device, register)
-
-    def _forget_devices(self) -> None:
-        self._words[layout.UART_LOADS + 1] = self._words[layout.UART_STORES + 1] = 0
-        self._device_loads.clear()
-        self._device_stores.clear()
-
-
-@cache
-def _followers(first: Form) -> Followers | None:
-    """Return the handlers of the pairs that `first` begins, by their second form."""
-    pairs = pairs_of(first)
-    if not pairs:
-        return None
-    handlers = native.handlers(native.PAIRS)
-    found: Followers = {}
-    for pair in pairs:
-        far, near = handlers.address(handler_name(pair)), 0
-        if is_direct_branch(pair.second):
-            near = handlers.address(handler_name(pair, is_near=True))
-        found.setdefault(pair.second, []).append(Fusion(pair.link, far, near))
-    return found
-
-
-def _put_entry(table: array[int], number: int, access: Access, tag: int, no_tag: int, addend: int) -> None:
-    """Write a TLB entry for one kind of access; the other's tag stays if it is of the same page."""
-    entry = number * (layout.TLB_ENTRY_SIZE // 8)
-    this, other = (entry + 1, entry) if access is Access.STORE else (entry, entry + 1)
-    if table[other] != tag:
-        table[other] = no_tag
-    table[this] = tag
-    table[entry + 2] = addend
-
-
-def _clear_entry(table: array[int], number: int, no_tag: int) -> None:
-    """Take both tags from a TLB entry."""
-    entry = number * (layout.TLB_ENTRY_SIZE // 8)
-    table[entry] = table[entry + 1] = no_tag
