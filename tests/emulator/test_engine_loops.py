@@ -3,6 +3,7 @@
 import random
 import struct
 
+import llvmlite.binding as llvm
 import oracle
 import pytest
 from hypothesis import given, settings
@@ -25,10 +26,11 @@ from test_engine_agreement import (
 from emulator.cpu.exits import ExitKind
 from emulator.cpu.state import MSR_SF
 from emulator.engines import hot_loops, native, object_cache
-from emulator.engines.loops import can_contain
+from emulator.engines.llvm_loop import print_loop
+from emulator.engines.loops import Loop, Step, can_contain
 from emulator.engines.reference import ReferenceEngine
 from emulator.engines.threaded import ThreadedEngine
-from emulator.isa.decode import forms
+from emulator.isa.decode import forms, instructions
 
 #: What a loop can contain but branches.
 PLAIN = [
@@ -178,3 +180,20 @@ def test_what_was_compiled_is_found_again(monkeypatch):
     bench.run_to(30_000)
     assert bench.engine.loops.compiled == 1
     assert bench.processor.state.get("gpr", 3) == 70_000
+
+
+def test_every_form_that_a_loop_can_contain_is_printed():
+    back = next(form for row in BRANCHES for form in forms(row, True) if form.name == "b_idle0_lk0")
+    count = 0
+    for is64 in (True, False):
+        for form in (form for row in instructions() for form in forms(row, is64)):
+            if not can_contain(form):
+                continue
+            steps = {
+                5: Step(5, form, 0x0003_0002_0001_0000, 64, 0x1014, None),
+                6: Step(6, back, 0, 0, 0x1018, 5),
+            }
+            text, _ = print_loop(Loop(steps, frozenset({5}), frozenset({5})))
+            llvm.parse_assembly(text).verify()
+            count += 1
+    assert count > 300
