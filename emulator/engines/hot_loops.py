@@ -2,8 +2,8 @@
 
 A native run ends where its budget happens to end, which is as good as a sample: a page's `heat` adds up the
 lengths of the runs that ended in it, by record.  When a page has become hot enough to be looked at, the loop
-around its hottest record is found (engines/loops), and if twice the time has been spent on it that compiling
-it would take, or if it was compiled in another run, its function (engines/llvm_loop) becomes the handler of
+around its hottest record is found (engines/loops), and if as much time has been spent on it as compiling it
+would take, or if it was compiled in another run, its function (engines/llvm_loop) becomes the handler of
 its *entries*: the places that are jumped to.
 
 What a loop does not contain it leaves to the records' own handlers, and so it does with the end of the
@@ -21,8 +21,8 @@ from emulator.engines.layout import RECORD_SIZE, RECORDS_PER_PAGE
 from emulator.engines.loops import Loop, Step, can_contain, find_loop, successors
 from emulator.isa.decode import Form
 
-#: Instructions executed in a loop, for each of its own, before it is compiled: twice the time it takes.
-WORTH = 1_000_000
+#: Instructions executed in a loop, for each of its own, before it is compiled: about the time it takes.
+WORTH = 500_000
 #: Instructions executed in a page before it is looked at; then half as many more, and so on.
 FIRST_LOOK = 2_000_000
 #: Loops compiled at most: a guest whose code always changes shall not have it compiled for ever.
