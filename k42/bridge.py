@@ -25,6 +25,7 @@ from k42.kernel import find_kernel
 from k42.packet_log import add_log_option, start_packet_log
 from k42.shared_console import SharedConsole, keys, print_text
 from k42.stub_code import find_functions, find_register_blocks, find_stub_code, find_text
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.control import ControlError, inject, observe
 from thinwire.endpoints import Control, Endpoint, parse_endpoint
@@ -44,7 +45,13 @@ LOOK_BYTES = 4096
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("bridge", help="a gdb port for a limited stub")
+    parser = add_subcommand(
+        subparsers,
+        "bridge",
+        "a gdb port for a limited stub",
+        "k42 bridge localhost:4711 --listen 2103 --kernel kernel.elf",
+        "k42 bridge /dev/ttyUSB0 --listen 2103 --console 2102 --break-in ^Og   Linux's KGDB",
+    )
     parser.add_argument("stub", metavar="STUB", help="where it is: a channel's port, a device, unix:PATH")
     parser.add_argument(
         "--listen", required=True, metavar="HOST:PORT", help="where gdb connects to (or listen-unix:PATH)"
@@ -62,7 +69,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="where the console is: control:PATH#0, a multiplexer's (for --break-in); or, for a stub on the "
         "console's own line, a PORT, pty or stdio to put that console on (default: its text is printed)",
     )
-    parser.add_argument("--kernel", metavar="FILE", help="its symbols name functions in messages")
+    parser.add_argument(
+        "--kernel", metavar="FILE", help="makes steps cheaper, and names functions in messages"
+    )
     add_bridge_options(parser)
     parser.set_defaults(run=run)
 
@@ -72,8 +81,7 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-step-mode",
         choices=[mode.value for mode in Mode],
-        default=Mode.AUTO.value,
-        help="how single steps are carried out (default %(default)s)",
+        help="how single steps are carried out (default auto, or what k42.toml says)",
     )
     parser.add_argument(
         "--break-in",
@@ -91,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     stub = parse_endpoint(arguments.stub)
     listen = parse_endpoint(arguments.listen, listens=True)
     kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
-    quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode)
+    quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode or Mode.AUTO)
     console = None if arguments.console is None else parse_endpoint(arguments.console, listens=True)
     if not quirks.shares_the_line and not isinstance(console, Control | None):
         raise UserError(

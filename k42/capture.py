@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from k42.errors import UserError
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.capture import CaptureError, Packet, cut_off, read, show
 from thinwire.endpoints import Endpoint, parse_endpoint
@@ -17,14 +18,17 @@ from thinwire.streams import open_streams
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("capture", help="show or replay a recording that `k42 mux --capture` made")
     actions = parser.add_subparsers(dest="action", required=True, metavar="show|replay")
-    shown = actions.add_parser("show", help="print a line a frame")
-    shown.add_argument("file", metavar="FILE")
+    shown = add_subcommand(actions, "show", "print a line a frame", "k42 capture show wire.pcapng")
+    shown.add_argument("file", metavar="FILE", help="what --capture wrote")
     shown.set_defaults(run=run_show)
-    replayed = actions.add_parser(
+    replayed = add_subcommand(
+        actions,
         "replay",
-        help="play it against our multiplexer, or a live peer, and say where the answers differ",
+        "play it against our multiplexer, or a live peer, and say where the answers differ",
+        "k42 capture replay wire.pcapng",
+        "k42 capture replay wire.pcapng --to localhost:2101 --as-server",
     )
-    replayed.add_argument("file", metavar="FILE")
+    replayed.add_argument("file", metavar="FILE", help="what --capture wrote")
     replayed.add_argument("--to", metavar="ENDPOINT", help="a live peer, instead of our multiplexer's core")
     replayed.add_argument(
         "--as-server",

@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import argparse
 
+import trio
+
 from k42.controls import find_control
 from k42.errors import UserError
-from k42.machines import find_machine
+from k42.machines import find_machine, find_place, ports_of
 from k42.monitor import monitor_at
 from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.console import run_console
 from thinwire.control import attach, observe
-from thinwire.endpoints import Connect, Endpoint, parse_endpoint
+from thinwire.endpoints import Connect, Endpoint
 from thinwire.streams import open_streams
 
 BANNER = "[connected to {place}; Ctrl-] opens the monitor, `quit` there leaves]"
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("console", help="the interactive console on channel 0")
+    parser = add_subcommand(
+        subparsers,
+        "console",
+        "the interactive console on channel 0",
+        "k42 console                   that of the `k42 up` that runs here",
+        "k42 console --observe         only look on",
+        "k42 console labhost:2102",
+    )
     parser.add_argument(
         "endpoint",
         nargs="?",
@@ -40,15 +50,24 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
-    lifetime.run(_converse, _endpoint(arguments), arguments)
+    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
+    if arguments.endpoint and machine is None:
+        lifetime.run(_converse, find_place(arguments.endpoint), arguments)
+    else:
+        lifetime.run(_converse_here, ports_of(machine, arguments.base), arguments)
     return 0
 
 
-def _endpoint(arguments: argparse.Namespace) -> Endpoint:
-    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
-    if arguments.endpoint and machine is None:
-        return parse_endpoint(arguments.endpoint)
-    return Connect(LOOPBACK, Ports(machine.base if machine else arguments.base).console)
+async def _converse_here(ports: Ports, arguments: argparse.Namespace) -> None:
+    """Converse with a multiplexer of this machine, which must be there: only another's is waited for."""
+    place = Connect(LOOPBACK, ports.console)
+    try:
+        await (await trio.open_tcp_stream(place.host, place.port)).aclose()
+    except OSError:
+        raise UserError(
+            f"nothing listens on {place}: start `k42 up` first, or say where (k42 console HOST:PORT)"
+        ) from None
+    await _converse(place, arguments)
 
 
 async def _converse(endpoint: Endpoint, arguments: argparse.Namespace) -> None:

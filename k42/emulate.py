@@ -23,6 +23,7 @@ from k42.machine_options import add_machine_options, build_machine, build_runner
 from k42.packet_log import add_log_option, start_packet_log
 from k42.pipe import stream_pair
 from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.console import run_console
 from thinwire.endpoints import Endpoint, parse_endpoint
@@ -35,7 +36,14 @@ LAST_WORDS = 2.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("emulate", help="only the machine")
+    parser = add_subcommand(
+        subparsers,
+        "emulate",
+        "only the machine, with its line and its own gdb stub at ports",
+        "k42 emulate                                our guest; `k42 mux localhost:2101` joins its line",
+        "k42 emulate kernel.elf --halt --gdb 1234   `target remote :1234` in gdb",
+        "k42 emulate --machine lpar --console stdio --raw 0 --entry 0x100 image.bin",
+    )
     add_machine_options(parser)
     parser.add_argument(
         "--line",

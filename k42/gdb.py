@@ -19,25 +19,30 @@ from k42.controls import find_control
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
 from k42.kernel import find_kernel
-from k42.machines import find_machine
+from k42.machines import find_machine, find_place, ports_of
 from k42.ports import LOOPBACK, Ports, add_base_option
-from thinwire.endpoints import Connect, ConnectUnix, Device, Endpoint, parse_endpoint
+from k42.subcommand import add_subcommand
+from thinwire.endpoints import Connect, ConnectUnix, Device, Endpoint
 
 EXTENSION = Path(__file__).with_name("gdb_extension.py")
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = add_subcommand(
+        subparsers,
         "gdb",
-        help="start gdb with symbols and our commands, connected",
-        usage="k42 gdb [options] [HOST:PORT] [-- GDB-ARGUMENTS...]",
-        epilog="What follows -- is passed on to gdb.",
+        "start gdb with symbols and our commands, connected",
+        "k42 gdb                       to the `k42 up` that runs here: the kernel's own stub",
+        "k42 gdb localhost:2112        the emulator's stub",
+        "k42 gdb localhost:2103 --kernel boot_image.dbg -- -x commands.gdb",
+        usage="k42 gdb [options] [HOST:PORT|NAME] [-- GDB-ARGUMENTS...]",
+        notes="What follows -- is passed on to gdb.",
     )
     parser.add_argument(
         "endpoint",
         nargs="?",
-        metavar="HOST:PORT",
-        help="or a name in k42.toml (default: our `k42 up`)",
+        metavar="HOST:PORT|NAME",
+        help="a stub, or a machine of k42.toml (default: our `k42 up`)",
     )
     parser.add_argument("--kernel", metavar="FILE", help="the kernel with symbols (default: our own guest)")
     add_base_option(parser)
@@ -49,10 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
     program = find_gdb()
     machine = find_machine(arguments.endpoint) if arguments.endpoint else None
     if arguments.endpoint and machine is None:
-        place = parse_endpoint(arguments.endpoint)
+        place = find_place(arguments.endpoint)
         endpoint, neighbours = gdb_address(place), ports_around(place)
     else:
-        neighbours = [Ports(machine.base if machine else arguments.base)]
+        neighbours = [ports_of(machine, arguments.base)]
         endpoint = find_listener(neighbours[0])
     kernel = find_kernel(arguments.kernel or (machine.symbols if machine else None))
     command = [program, *connect_arguments(endpoint, kernel), *arguments.foreign]

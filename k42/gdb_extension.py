@@ -236,6 +236,8 @@ class Tasks(gdb.Command):
         first, last = table.type.range()
         for index in range(first, last + 1):
             thread = table[index]
+            if not int(thread["name"]):
+                raise gdb.GdbError("the kernel has not made all its threads yet")
             is_current = thread.address == current
             pc = gdb.parse_and_eval("$pc") if is_current else thread["frame"].dereference()["pc"]
             where = pc.cast(gdb.lookup_type("void").pointer()).format_string(symbols=True)

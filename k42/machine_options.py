@@ -13,13 +13,15 @@ from k42.errors import UserError
 from k42.kernel import find_kernel
 
 
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Declare them; `build_machine` and `build_runner` read them."""
+def add_machine_options(parser: argparse.ArgumentParser, *, named: bool = False) -> None:
+    """Declare them; `build_machine` and `build_runner` read them.  `named`: a name in k42.toml will do."""
     parser.add_argument(
         "kernel",
         nargs="?",
-        metavar="KERNEL",
-        help="an ELF file, or an image with --raw (default: our own guest)",
+        metavar="KERNEL|NAME" if named else "KERNEL",
+        help="an ELF file, or an image with --raw"
+        + (", or a machine of k42.toml" if named else "")
+        + " (default: our own guest)",
     )
     parser.add_argument(
         "--machine",

@@ -9,7 +9,8 @@
     single_step_mode = "auto"
     reset_command = "outlet 7 cycle"   # what `k42 console`'s monitor runs for `reset`
 
-Every key but `line` may be left out.  An unknown key is an error: a typing mistake is no default.
+Every key but `line` may be left out; `symbols` is looked for beside the file.  Options given to a command
+win over the file.  An unknown key is an error: a typing mistake is no default.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from gdbstub.stepping import Mode
 from k42.errors import UserError
 from k42.ports import DEFAULT_BASE, FURTHER_CHANNELS, Ports
 from thinwire.control import Reset
+from thinwire.endpoints import Endpoint, EndpointError, parse_endpoint
 from thinwire.mux import Protocol, Rules
 from thinwire.serial_line import Manners
 from thinwire.server import Options
@@ -78,6 +80,11 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
+def ports_of(machine: Description | None, base: int | None) -> Ports:
+    """Return the ports that belong to `base` if that is given, else to the machine."""
+    return Ports(base if base is not None else machine.base if machine else DEFAULT_BASE)
+
+
 def places() -> list[Path]:
     """Return where k42.toml is looked for, in order."""
     config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
@@ -92,6 +99,16 @@ def find_machine(name: str) -> Description | None:
             if found is not None:
                 return found
     return None
+
+
+def find_place(text: str) -> Endpoint:
+    """Return the endpoint that `text`, the name of no machine, stands for.  Raises UserError."""
+    try:
+        return parse_endpoint(text)
+    except EndpointError as error:
+        known = sorted({name for path in places() if path.is_file() for name in read_machines(path)})
+        described = ", ".join(known) or "there is none"
+        raise UserError(f"{error}, or the name of a machine in {FILE} ({described})") from None
 
 
 def read_machines(path: Path) -> dict[str, Description]:
@@ -117,6 +134,8 @@ def _describe(path: Path, name: str, table: object) -> Description:
         is_right, wanted = _CHECKS[key]
         if isinstance(value, bool) or not is_right(value):
             raise UserError(f"{where}: {key} = {value!r}: give {wanted}")
+    if "symbols" in table:
+        table["symbols"] = str(path.absolute().parent / Path(table["symbols"]).expanduser())
     return Description(**table)
 
 

@@ -9,8 +9,8 @@ from functools import partial
 import trio
 
 from k42.bridge import open_bridge_channel
-from k42.errors import UserError
-from k42.machines import Description, find_machine, reset_by
+from k42.machines import Description, find_machine, find_place, reset_by
+from k42.subcommand import add_subcommand
 from thinwire import arguments as mux_options
 from thinwire import lifetime
 from thinwire.control import default_path, open_control
@@ -20,11 +20,15 @@ from thinwire.server import Opener, Server, serve
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
+    parser = add_subcommand(
+        subparsers,
         "mux",
-        help="only the multiplexer",
-        epilog="A CHANNEL is PORT, HOST:PORT, unix:PATH, listen-unix:PATH, pty[:LINK], stdio, stdout, "
-        "stderr, log:FILE, exec:COMMAND, gdb:PORT (the bridge to the kernel's stub) or - (not used); "
+        "only the multiplexer, for a machine that is somewhere else",
+        "k42 mux /dev/ttyUSB0 2102 gdb:2103 2104",
+        "k42 mux localhost:2101 2102 gdb:2103 --capture wire.pcapng",
+        "k42 mux k1                    the machine that k42.toml calls k1",
+        notes="A CHANNEL is PORT, HOST:PORT, unix:PATH, listen-unix:PATH, pty[:LINK], stdio, stdout,\n"
+        "stderr, log:FILE, exec:COMMAND, gdb:PORT (the bridge to the kernel's stub) or - (not used);\n"
         "channels are numbered from 0, and `:` goes on at the next multiple of 8.",
     )
     parser.add_argument(
@@ -32,7 +36,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="VICTIM",
         help="where the machine's line is, as localhost:2101, or a name in k42.toml",
     )
-    parser.add_argument("channels", metavar="CHANNEL", nargs="*", help="what a channel is joined to")
+    parser.add_argument(
+        "channels",
+        metavar="CHANNEL",
+        nargs="*",
+        help="what a channel is joined to (default: 2102 gdb:2103 2104 2105 2106)",
+    )
     mux_options.add_arguments(parser)
     parser.add_argument(
         "--control", metavar="PATH", help="where the control socket is (default: `k42 status` finds it)"
@@ -47,19 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    machine = find_machine(arguments.victim) or Description(line=arguments.victim)
+    described = find_machine(arguments.victim)
+    machine = described or Description(line=arguments.victim)
     if arguments.protocol is None:
         arguments.protocol = machine.protocol
     if arguments.fixed_speed is None:
         arguments.fixed_speed = machine.fixed_speed
     specs = arguments.channels or machine.channels()
-    if not specs:
-        raise UserError("name at least one CHANNEL, such as 2102 for the console")
     openers: Mapping[str, Opener] = {"gdb": partial(open_bridge_channel, mode=machine.step_mode)}
     channels = assign_channels(specs, openers, bind=arguments.bind)
     mux_options.warn_if_open("k42 mux", arguments.bind)
     control = arguments.control or default_path("mux")
-    line = parse_endpoint(machine.line)
+    line = parse_endpoint(machine.line) if described else find_place(machine.line)
     options = mux_options.choose(arguments)
 
     async def multiplex(*, task_status: trio.TaskStatus[Server]) -> None:

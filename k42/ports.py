@@ -61,5 +61,8 @@ class Ports:
 def add_base_option(parser: argparse.ArgumentParser) -> None:
     """Declare `--base`, for every command that finds or offers our ports."""
     parser.add_argument(
-        "--base", type=int, default=DEFAULT_BASE, metavar="PORT", help="base port (default %(default)s)"
+        "--base",
+        type=int,
+        metavar="PORT",
+        help=f"base port (default {DEFAULT_BASE}, or what k42.toml says)",
     )

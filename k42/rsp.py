@@ -10,6 +10,7 @@ import trio
 
 from gdbstub.replay import ClientPlayer, Exchange, ServerPlayer, read_conversations
 from k42.errors import UserError
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.endpoints import Endpoint, parse_endpoint
 from thinwire.streams import open_streams
@@ -23,7 +24,13 @@ ANSWER_SECONDS = 10.0
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("rsp", help="play recorded gdb packets again")
     actions = parser.add_subparsers(dest="action", required=True, metavar="replay")
-    replay = actions.add_parser("replay", help="play a packet log (--log) again")
+    replay = add_subcommand(
+        actions,
+        "replay",
+        "play a packet log (--log) again",
+        "k42 rsp replay packets.log --to localhost:2112      what the gdb said, to a server",
+        "k42 rsp replay packets.log --as-server 1234         what the server said, to a gdb",
+    )
     replay.add_argument("file", metavar="FILE", help="a log that --log wrote")
     side = replay.add_mutually_exclusive_group(required=True)
     side.add_argument(

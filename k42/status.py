@@ -8,6 +8,7 @@ import sys
 
 import trio
 
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.control import ControlError, ask_status, describe, find
 
@@ -15,7 +16,9 @@ ANSWER_SECONDS = 2.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("status", help="what runs here and where it listens")
+    parser = add_subcommand(
+        subparsers, "status", "what runs here and where it listens", "k42 status", "k42 status --json"
+    )
     parser.add_argument(
         "control", nargs="*", metavar="PATH", help="control sockets to ask (default: all of yours)"
     )

@@ -20,6 +20,7 @@ from k42.kernel import find_kernel
 from k42.machine_options import add_machine_options, build_machine, parse_number
 from k42.progress import Progress
 from k42.remote_trace import record_remote
+from k42.subcommand import add_subcommand
 from k42.wired_machine import WiredMachine
 from thinwire import lifetime
 
@@ -29,8 +30,24 @@ MOST_STEPS = 1_000_000_000
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("trace", help="record and show single-step traces")
     actions = parser.add_subparsers(dest="action", required=True, metavar="record|show")
-    _register_record(actions.add_parser("record", help="step and write down what each step did"))
-    _register_show(actions.add_parser("show", help="print a recorded trace, a line a step"))
+    _register_record(
+        add_subcommand(
+            actions,
+            "record",
+            "step and write down what each step did",
+            r"k42 trace record --from fib --type 'fib 9\r' --steps 1000 --out fib.trace",
+            "k42 trace record --remote 127.0.0.1:2112 --steps 1000 --out other.trace",
+        )
+    )
+    _register_show(
+        add_subcommand(
+            actions,
+            "show",
+            "print a recorded trace, a line a step",
+            "k42 trace show -d fib.trace",
+            "k42 trace show --skip 100 --count 20 fib.trace",
+        )
+    )
 
 
 def _register_record(parser: argparse.ArgumentParser) -> None:

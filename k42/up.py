@@ -27,14 +27,16 @@ from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
 from k42.bridge import add_bridge_options, look_at, make_surroundings, serve_bridge, type_on
+from k42.errors import UserError
 from k42.gdb_port import observers_of, serve_gdb_port
 from k42.kernel import find_kernel, guest_kernel
 from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
-from k42.machines import Description, find_machine, reset_by
+from k42.machines import FILE, Description, find_machine, ports_of, reset_by
 from k42.monitor import monitor_of
 from k42.packet_log import start_packet_log
 from k42.pipe import stream_pair
 from k42.ports import FURTHER_CHANNELS, LOOPBACK, Ports, add_base_option
+from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.console import Command, Leave, is_interactive, run_console
 from thinwire.control import Reset, default_path, open_control
@@ -55,8 +57,16 @@ GDB_CHANNEL = 1
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("up", help="machine, multiplexer, bridge and console in one process")
-    add_machine_options(parser)
+    parser = add_subcommand(
+        subparsers,
+        "up",
+        "machine, multiplexer, bridge and console in one process",
+        "k42 up                        our own guest, with its console in this terminal",
+        "k42 up kernel.elf             a kernel of yours",
+        "k42 up k1                     the machine that k42.toml calls k1, instead of an emulated one",
+        "k42 up --no-console --base 3102 &",
+    )
+    add_machine_options(parser, named=True)
     add_base_option(parser)
     add_bridge_options(parser)
     parser.add_argument(
@@ -70,10 +80,20 @@ def run(arguments: argparse.Namespace) -> int:
     start_packet_log(arguments.log)
     described = find_machine(arguments.kernel) if arguments.kernel else None
     if described is None:
-        lifetime.run(_up_emulated, build_machine(arguments), arguments, Ports(arguments.base))
+        lifetime.run(_up_emulated, _build(arguments), arguments, ports_of(None, arguments.base))
     else:
         lifetime.run(_up_described, described, arguments)
     return 0
+
+
+def _build(arguments: argparse.Namespace) -> Machine:
+    """Return the machine to emulate.  Raises UserError, which says what else the name could have been."""
+    try:
+        return build_machine(arguments)
+    except UserError as error:
+        if arguments.kernel is None or Path(arguments.kernel).exists():
+            raise
+        raise UserError(f"{error}; nor does {FILE} describe a machine of that name") from None
 
 
 async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> None:
@@ -89,12 +109,19 @@ async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: P
         # Our guest is entered at once; what is typed before its handshake would be its first answer.
         options = Options(Rules(has_firmware=kernel != guest_kernel()))
         wire = _Wire(
-            line, arguments, ports, Mode(arguments.single_step_mode), kernel, _reset(runner), options
+            line,
+            arguments,
+            ports,
+            Mode(arguments.single_step_mode or Mode.AUTO),
+            kernel,
+            _reset(runner),
+            options,
         )
         console = await wire.start(nursery)
         stub = await nursery.start(
             serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)
         )
+        wire.server.place += f", the emulator's stub at {stub}"
         print(f"gdb      target remote {stub}   the emulator's stub", flush=True)
         nursery.start_soon(runner.attach, ours, line_port(machine))
         nursery.start_soon(runner.run)
@@ -108,9 +135,11 @@ async def _up_described(described: Description, arguments: argparse.Namespace) -
     kernel = None if described.symbols is None else find_kernel(described.symbols)
     line = parse_endpoint(described.line)
     options = described.options()
+    ports = ports_of(described, arguments.base)
+    mode = Mode(arguments.single_step_mode or described.step_mode)
     reset = reset_by(described.reset_command)
     async with trio.open_nursery() as nursery:
-        wire = _Wire(line, arguments, Ports(described.base), described.step_mode, kernel, reset, options)
+        wire = _Wire(line, arguments, ports, mode, kernel, reset, options)
         console = await wire.start(nursery)
         await console()
         nursery.cancel_scope.cancel()
@@ -136,6 +165,7 @@ class _Wire:
         self.server = await nursery.start(partial(serve, self.line, channels, self.options))
         await open_control(self.server, default_path("up"), nursery, self.reset)
         bridge = await nursery.start(self._serve_stub)
+        self.server.ports[GDB_CHANNEL].places.append(f"gdb: target remote {bridge}")
         console = ", ".join(self.server.ports[CONSOLE].places)
         if has_terminal:
             console = f"this terminal; {console} to look on"

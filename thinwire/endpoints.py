@@ -200,6 +200,8 @@ def parse_channel(text: str, foreign: Collection[str] = (), *, bind: str = LOOPB
         case "stdin":
             return Stdio()
     word, colon, rest = text.partition(":")
+    if colon and not rest and word in ("log", "log+time", "exec", *foreign):
+        raise EndpointError(f"{text!r}: nothing follows the colon")
     if colon and rest:
         match word:
             case "log":
@@ -250,6 +252,11 @@ def _split_address(whole: str, text: str, default_host: str | None = None) -> tu
         )
     host = host.removeprefix("[").removesuffix("]")
     least = 1 if default_host is None else 0  # where we listen, 0 lets the system choose
+    if not colon and not port.isdigit():
+        raise EndpointError(
+            f"{whole!r} is no port number ({least} to 65535); write PORT, HOST:PORT, unix:PATH, "
+            "listen-unix:PATH, a device path, pty or stdio"
+        )
     if not is_number(port, 65535) or int(port) < least:
         raise EndpointError(f"{whole!r}: {port!r} is no port number ({least} to 65535)")
     try:

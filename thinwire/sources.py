@@ -146,6 +146,9 @@ class _Persistent:
 def _reason(error: OSError | LineError) -> str:
     """What went wrong, for people."""
     number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    if number is None and isinstance(cause := error.__cause__, BaseExceptionGroup):
+        # trio says that all attempts failed; what people want to know is how.
+        number = next((each.errno for each in cause.exceptions if isinstance(each, OSError)), None)
     return os.strerror(number) if number else str(error)
 
 

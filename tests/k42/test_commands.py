@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from k42.cli import SUBCOMMANDS, main
 from k42.console_session import Console, open_console
 from k42.kernel import guest_kernel
 from k42.ports import LOOPBACK
@@ -43,7 +44,12 @@ def run(k42: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["emulate", "--gdb", "rfc2217://a:1"], "rfc2217://a:1"),
         (["mux", "localhost:1", "notaport"], "notaport"),
         (["mux", "localhost:99999", "2102"], "99999"),
-        (["console", "nowhere"], "nowhere"),
+        (["console", "nowhere"], "k42.toml"),
+        (["console", "--base", "2"], "k42 up"),
+        (["gdb", "nowhere"], "k42.toml"),
+        (["up", "nowhere"], "k42.toml"),
+        (["mux", "nowhere", "2102"], "k42.toml"),
+        (["mux", "localhost:1", "exec:"], "colon"),
         (["bridge", "nowhere", "--listen", "0"], "nowhere"),
         (["gdb", "--base", "2"], "k42 up"),
         (["trace", "show", "/nonexistent"], "/nonexistent"),
@@ -71,6 +77,18 @@ def test_output_that_nobody_reads_any_more_is_no_error(k42: Path) -> None:
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", [name for name in SUBCOMMANDS if name != "doctor"])
+def test_the_help_shows_how_it_is_used(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    actions = {"trace": ["record", "show"], "rsp": ["replay"], "capture": ["show", "replay"]}
+    for action in actions.get(name, [""]):
+        words = [name, action] if action else [name]
+        with pytest.raises(SystemExit, match="0"):
+            main([*words, "--help"])
+        _options, examples = capsys.readouterr().out.split("examples:\n")
+        for line in examples.splitlines():
+            assert line.startswith("  k42 " + " ".join(words))
 
 
 def test_a_port_in_use_is_named(k42: Path, running_up: RunningUp) -> None:

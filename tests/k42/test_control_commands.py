@@ -76,6 +76,8 @@ def test_status_names_the_ports_and_counts_the_bytes(k42: Path, running_up: Runn
             answers = json.loads(await status(k42, "--json"))
             mine = next(a for a in answers.values() if a["channels"]["0"]["places"] == [place])
             assert mine["line"]["phase"] == "framed"
+            assert f"{LOOPBACK}:{up.ports.emulator_gdb}" in mine["line"]["place"]
+            assert f"gdb: target remote {LOOPBACK}:{up.ports.bridge}" in mine["channels"]["1"]["places"]
             assert mine["channels"]["0"]["received"] == len("fib 10\r")
             assert mine["channels"]["0"]["writer"].startswith(LOOPBACK)
 

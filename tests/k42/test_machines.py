@@ -1,5 +1,7 @@
 """k42.toml: what it may say, and what is said about what it may not."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ def test_every_key_is_read_and_all_but_the_line_have_defaults(file: Path) -> Non
     file.write_text(COMPLETE)
     k1 = find_machine("k1")
     assert k1 is not None
+    assert k1.symbols == str(file.parent / "boot_image.dbg")
     assert (k1.base, k1.step_mode, k1.channels()[:2]) == (3102, Mode.SOFTWARE, ["3102", "gdb:3103"])
     assert k1.options().manners.fixed_speed
     assert find_machine("sim") == Description(line="localhost:2101")
@@ -78,3 +81,15 @@ def test_the_reset_command_runs_and_its_failure_is_told() -> None:
 
     trio.run(main)
     assert reset_by(None) is None
+
+
+def test_an_option_wins_over_the_file(
+    k42: Path, free_ports: int, file: Path, command: Callable[..., AbstractAsyncContextManager]
+) -> None:
+    file.write_text(f'[machines.k1]\nline = "unix:{file.parent}/line"\nbase = 2102\n')
+
+    async def main() -> None:
+        async with command("up", "k1", "--no-console", "--base", str(free_ports)) as up:
+            assert f":{free_ports + 1} " in await up.expect("gdb ")
+
+    trio.run(main)
