@@ -9,6 +9,7 @@ as the like of it from the three packages, and becomes one line and status 2; Ct
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import signal
 import sys
@@ -71,6 +72,9 @@ def _run(argv: Sequence[str] | None) -> int:
                 return INTERRUPTED
             case lifetime.Terminated(number=number):
                 return SIGNALLED + number
+            case OSError(errno=errno.ENOSPC) as full:
+                print(f"k42 {arguments.command}: {full.strerror}: make room, and try again", file=sys.stderr)
+                return USAGE_ERROR
             case BrokenPipeError():
                 # `k42 trace show FILE | head`: nobody reads any more, and that is fine.
                 return 0

@@ -73,3 +73,15 @@ def test_an_interrupted_recording_lets_the_target_go(
     shown = subprocess.run([str(k42), "trace", "show", str(out)], capture_output=True, text=True, timeout=60)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout
+
+
+def test_a_full_disk_is_one_line(k42: Path, tmp_path: Path) -> None:
+    out = tmp_path / "steps.trace"
+    record = [str(k42), "trace", "record", "--steps", "3000", "--out", str(out)]
+    subprocess.run(record, check=True, stdout=subprocess.DEVNULL, timeout=90)
+    for command in [*record[:-1], "/dev/full"], [str(k42), "trace", "show", str(out)]:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=90)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert "No space left" in line
