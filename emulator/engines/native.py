@@ -42,6 +42,8 @@ _SOURCES = (
     "engines/pairs.py",
     "engines/native.py",
     "cpu/state.py",
+    "cpu/processor.py",
+    "cpu/timers.py",
     "devices/port.py",
     "devices/uart16550.py",
 )
