@@ -129,8 +129,10 @@ def test_the_monitor_completes_and_remembers() -> None:
 
 def test_what_is_typed_with_the_escape_key_is_for_the_monitor() -> None:
     async def script(user: Terminal, target: trio.abc.Stream) -> None:
-        await user.send_all(b"abc\x1dgreet-again you\rdef\x1dquit\r")
-        await until(target, b"abcdef")
+        await user.send_all(b"abc")
+        await until(target, b"abc")  # the keys are raw now
+        await user.send_all(b"\x1dgreet-again you\rdef\x1dquit\r")
+        await until(target, b"def")
         await until(user, b"hello you!")
 
     on_a_terminal(script, GREETING)
