@@ -220,6 +220,11 @@ class RemoteTarget:
         """Stop the target: ask where it stands if that is not known, else break in."""
         await self._whereabouts.interrupt()
 
+    async def confirm(self) -> None:
+        """Ask the stub whether it is still there; without an answer, nothing is known of the target."""
+        if self.stopped is not None and not self.stopped.is_final and not await self._whereabouts.answers():
+            self._let_go(is_known=False)
+
     async def type(self, keys: bytes) -> None:
         """Type on the console that shares the stub's line, as soon as the target runs."""
         await self._whereabouts.type(keys)

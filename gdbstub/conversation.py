@@ -23,6 +23,7 @@ from gdbstub.session_stream import SessionStream
 from gdbstub.target import (
     Action,
     Breakpoints,
+    Confirm,
     Detach,
     Kill,
     Monitor,
@@ -138,8 +139,17 @@ class Conversation:
         if not self._attachment.holds_target:
             self._session.reply(replies.format_stop(StopReason(StopKind.EXITED)))
             return
-        assert self._target.stopped is not None
-        self._session.reply(await self._runs.stop_reply(self._target.stopped))
+        reason = self._target.stopped
+        assert reason is not None
+        try:
+            reply = await self._runs.stop_reply(reason)
+        except TargetLost:
+            raise
+        except TargetError as problem:
+            # gdb cannot take an error here (`_is_admitted`), and asks for the registers itself.
+            log.warning("%s: the stop is told without its registers: %s", self._name, problem)
+            reply = replies.format_stop(reason, self._attachment.features)
+        self._session.reply(reply)
 
     async def _is_admitted(self) -> bool:
         """Stop the target for a client that has asked its first question: gdb attaches to stopped targets
@@ -167,6 +177,8 @@ class Conversation:
     async def _stop_target(self) -> None:
         try:
             with trio.fail_after(ATTACH_PATIENCE):
+                if isinstance(self._target, Confirm):
+                    await self._target.confirm()
                 if self._target.stopped is None:
                     await self._target.interrupt()
                     await self._target.wait_stop()

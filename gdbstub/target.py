@@ -315,6 +315,14 @@ class Detach(Protocol):
 
 
 @runtime_checkable
+class Confirm(Protocol):
+    """A target that may have been reset while no debugger looked."""
+
+    async def confirm(self) -> None:
+        """Find out whether it still stands where it stopped; afterwards `stopped` is None if it does not."""
+
+
+@runtime_checkable
 class Reset(Protocol):
     """Start again, for `R` and `vRun` in extended-remote."""
 

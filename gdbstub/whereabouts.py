@@ -219,6 +219,14 @@ class Whereabouts:
                 return self.reason
             await self._changed.wait()
 
+    async def answers(self) -> bool:
+        """Ask a target that stands still for its stop.  False if nobody answers."""
+        try:
+            await self.run.ask_stop(PROBE_PATIENCE)
+        except Silence:
+            return False
+        return True
+
     # How a stop is brought about
 
     async def interrupt(self) -> None:

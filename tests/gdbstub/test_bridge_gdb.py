@@ -202,6 +202,39 @@ def test_break_in_stops_a_running_kernel_for_each_gdb() -> None:
     assert "Breakpoint 1, sum_table" in output and "Breakpoint 1, fib" in output, output
 
 
+@pytest.mark.parametrize("has_break_in", [True, False])
+def test_a_stop_that_a_reset_has_made_void_is_found_out_by_the_next_gdb(has_break_in: bool) -> None:
+    """A stub that has stopped, and a kernel that runs where it stood: an error to `?` would make gdb spin."""
+    output = ""
+
+    async def main() -> None:
+        nonlocal output
+        ours, theirs = trio.testing.memory_stream_pair()
+        before, after = stopped_stub(), K42Stub(program.load())
+        before.attach(theirs)
+
+        async def break_in() -> None:
+            after.press_key()
+
+        async with trio.open_nursery() as nursery:
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            port = listeners[0].socket.getsockname()[1]
+            surroundings = Surroundings(break_in=break_in) if has_break_in else Surroundings()
+            nursery.start_soon(bridge, ours, listeners, K42, surroundings)
+            with trio.fail_after(program.PATIENCE):
+                async with trio.open_nursery() as machine:
+                    machine.start_soon(before.run)
+                    await program.run_gdb(port, "info registers pc", "disconnect")
+                    machine.cancel_scope.cancel()
+                after.attach(theirs)
+                nursery.start_soon(after.run)
+                output = await program.run_gdb(port, "break fib", "continue", "detach")
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    assert ("Breakpoint 1, fib" if has_break_in else "enter its debugger from the console") in output, output
+
+
 def test_the_stop_is_kept_for_the_next_gdb() -> None:
     stub = stopped_stub()
     output = debug(
