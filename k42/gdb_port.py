@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -14,7 +13,8 @@ from gdbstub.server import serve_listeners
 from gdbstub.target import Target
 from k42.errors import UserError
 from thinwire.endpoints import Endpoint, Listen, ListenUnix, parse_endpoint
-from thinwire.sources import SocketFile, listen_tcp, listen_unix
+from thinwire.line import LineError
+from thinwire.sockets import SocketFile, listen_tcp, listen_unix
 
 
 async def serve_gdb_port(
@@ -66,11 +66,8 @@ async def _listen(endpoint: Endpoint) -> tuple[trio.socket.SocketType, str]:
         case Listen(host, port):
             try:
                 listener = await listen_tcp(host, port)
-            except OSError as error:
-                raise UserError(
-                    f"cannot listen for gdb on {host}:{port}: {os.strerror(error.errno or 0)}; "
-                    "is another one running? choose another port"
-                ) from None
+            except LineError as error:
+                raise UserError(f"{error}; is another one running? choose another port") from None
             return listener, "{}:{}".format(*listener.getsockname()[:2])
         case ListenUnix(path):
             return listen_unix(path), path

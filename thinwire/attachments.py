@@ -36,7 +36,16 @@ from thinwire.endpoints import (
 )
 from thinwire.line import LineError
 from thinwire.mux import CONSOLE
-from thinwire.sources import RETRY, SocketFile, accept_one, connect_unix, listen_tcp, listen_unix, open_pty
+from thinwire.sockets import (
+    RETRY,
+    SocketFile,
+    accept_one,
+    connect_tcp,
+    connect_unix,
+    listen_tcp,
+    listen_unix,
+)
+from thinwire.sources import open_pty
 
 log = logging.getLogger("thinwire")
 
@@ -51,7 +60,7 @@ async def join(port: Port, spec: JoinedSpec, nursery: trio.Nursery) -> str:
         case ConnectUnix(path):
             nursery.start_soon(_keep_connected, port, lambda: connect_unix(path), str(spec))
         case Connect(host, number):
-            nursery.start_soon(_keep_connected, port, lambda: _connect_tcp(host, number), str(spec))
+            nursery.start_soon(_keep_connected, port, lambda: connect_tcp(host, number), str(spec))
         case Pty(link):
             place: str = await nursery.start(_serve_terminal, port, link)
             return place
@@ -101,11 +110,7 @@ async def accept_clients(
     file: AbstractContextManager[None] = nullcontext()
     match spec:
         case Listen(host, number):
-            try:
-                listener = await listen_tcp(host, number)
-            except OSError as error:
-                reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-                raise LineError(f"cannot listen on {host}:{number}: {reason}") from error
+            listener = await listen_tcp(host, number)
             place = str(Connect(*listener.getsockname()[:2]))
         case ListenUnix(path):
             listener = listen_unix(path)
@@ -221,10 +226,6 @@ async def _keep_connected(port: Port, connect: Callable[[], Awaitable[int]], nam
             port.attach(client, take=True)
             await client.run()
         await trio.sleep(RETRY)
-
-
-async def _connect_tcp(host: str, number: int) -> int:
-    return descriptors.detach_socket((await trio.open_tcp_stream(host, number)).socket)
 
 
 async def _log(port: Port, sink: int, path: str) -> None:

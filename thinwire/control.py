@@ -30,6 +30,7 @@ from thinwire.channels import ChannelBusy, Port
 from thinwire.endpoints import ListenUnix
 from thinwire.line import LineError
 from thinwire.server import Server
+from thinwire.sockets import open_unix, reason
 
 Reset = Callable[[], Awaitable[str]]
 """Resets the machine; returns what to tell the user, raises OSError if it failed."""
@@ -247,11 +248,9 @@ async def ask_status(path: str) -> dict[str, object]:
 
 async def _ask(path: str, command: str, body: bytes = b"") -> trio.abc.Stream:
     try:
-        stream = await trio.open_unix_socket(path)
+        stream = trio.SocketStream(await open_unix(path))
     except OSError as error:
-        raise ControlError(
-            f"no multiplexer answers at {path} ({os.strerror(error.errno or 0)}); is it running?"
-        ) from error
+        raise ControlError(f"no multiplexer answers at {path} ({reason(error)}); is it running?") from error
     try:
         await stream.send_all(command.encode() + b"\n" + body)
         line, rest = await _read_line(stream)

@@ -12,8 +12,8 @@ import pty
 import socket
 import stat
 import tty
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -33,18 +33,21 @@ from thinwire.endpoints import (
 )
 from thinwire.line import DescriptorLine, Line, LineError, StreamLine
 from thinwire.serial_line import DEFAULT_MANNERS, Manners, open_network_port, open_serial_device
+from thinwire.sockets import (
+    RETRY,
+    SocketFile,
+    accept_one,
+    connect_tcp,
+    connect_unix,
+    listen_tcp,
+    listen_unix,
+    reason,
+)
 
 log = logging.getLogger("thinwire")
 
-RETRY = 0.25
-"""Seconds between attempts to open a line that is not there yet."""
-
 HESITATION = 50e-6
 """Seconds that each of many short lives of a line adds to the pause before the next."""
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted; beyond it the system makes clients wait a second and try again.
-"""
 
 StreamFactory = Callable[[], Awaitable[trio.abc.Stream]]
 
@@ -74,7 +77,7 @@ async def open_source(
         case ConnectUnix(path):
             yield Source(path, _Persistent(origin, lambda: _connect_unix(path)).open)
         case Listen(host, port):
-            listener = await _listen(origin, host, port)
+            listener = await listen_tcp(host, port)
             with listener:
                 place = "{}:{}".format(*listener.getsockname()[:2])
                 yield Source(f"listen:{place}", lambda: _accept(listener))
@@ -124,10 +127,10 @@ class _Persistent:
             except (OSError, LineError) as error:
                 if is_first:
                     self._judge(error)
-                reason = _reason(error)
-                if reason != told:
-                    log.warning("waiting for %s: %s", self._origin, reason)
-                    told = reason
+                why = reason(error)
+                if why != told:
+                    log.warning("waiting for %s: %s", self._origin, why)
+                    told = why
             else:
                 self._opened_at = trio.current_time()
                 return line
@@ -143,31 +146,9 @@ class _Persistent:
             raise LineError(f"{self._origin}: permission denied") from error
 
 
-def _reason(error: OSError | LineError) -> str:
-    """What went wrong, for people."""
-    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
-    if number is None and isinstance(cause := error.__cause__, BaseExceptionGroup):
-        # trio says that all attempts failed; what people want to know is how.
-        number = next((each.errno for each in cause.exceptions if isinstance(each, OSError)), None)
-    return os.strerror(number) if number else str(error)
-
-
 async def _connect(host: str, port: int) -> Line:
-    stream = await trio.open_tcp_stream(host, port)
-    descriptor = descriptors.detach_socket(stream.socket)
+    descriptor = await connect_tcp(host, port)
     return DescriptorLine(descriptor, descriptor)
-
-
-async def connect_unix(path: str) -> int:
-    """A nonblocking descriptor connected to a Unix socket. Raises OSError."""
-    sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _short_path(path) as short:
-            await sock.connect(short)
-    except BaseException:
-        sock.close()
-        raise
-    return descriptors.detach_socket(sock)
 
 
 async def _connect_unix(path: str) -> Line:
@@ -178,25 +159,6 @@ async def _connect_unix(path: str) -> Line:
 async def _accept(listener: trio.socket.SocketType) -> Line:
     descriptor = descriptors.detach_socket(await accept_one(listener))
     return DescriptorLine(descriptor, descriptor)
-
-
-async def accept_one(listener: trio.socket.SocketType) -> trio.socket.SocketType:
-    """The next connection. When descriptors or memory have run out, those who call wait until there are some
-    again.
-    """
-    while True:
-        try:
-            sock, _ = await listener.accept()
-            return sock
-        except OSError as error:
-            if error.errno in _SCARCE:
-                log.warning("cannot take a connection: %s", _reason(error))
-                await trio.sleep(RETRY)
-            elif error.errno in (errno.EBADF, errno.ENOTSOCK, errno.EINVAL):
-                raise
-
-
-_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 async def _duplicate(descriptor: int) -> Line:
@@ -224,98 +186,7 @@ async def _open_device(path: str, manners: Manners) -> Line:
 
 
 async def _open_network(host: str, port: int, manners: Manners) -> Line:
-    stream = await trio.open_tcp_stream(host, port)
-    return open_network_port(descriptors.detach_socket(stream.socket), manners)
-
-
-async def _listen(origin: Endpoint, host: str, port: int) -> trio.socket.SocketType:
-    try:
-        return await listen_tcp(host, port)
-    except OSError as error:
-        raise LineError(f"cannot listen on {host}:{port}: {_reason(error)}") from error
-
-
-async def listen_tcp(host: str, port: int) -> trio.socket.SocketType:
-    """A listening socket; port 0 lets the system choose. Raises OSError."""
-    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    listener = trio.socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        await listener.bind(address)
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def listen_unix(path: str) -> trio.socket.SocketType:
-    """A listening Unix socket that only its owner can reach. A socket file that nobody serves any more is
-    replaced.
-
-    Raises LineError.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        with _short_path(path) as short:
-            _remove_dead_socket(short)
-            sock.bind(short)
-    except OSError as error:
-        sock.close()
-        raise LineError(f"cannot listen on {path}: {_reason(error)}") from error
-    finally:
-        os.umask(before)
-    sock.listen(BACKLOG)
-    return trio.socket.from_stdlib_socket(sock)
-
-
-class SocketFile:
-    """The file of a socket that we serve, to be removed before the socket is closed: until then no other file
-    has its number. What somebody else has put in its place is left alone.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._number = os.lstat(path).st_ino
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exc: object) -> None:
-        with suppress(OSError):
-            if os.lstat(self._path).st_ino == self._number:
-                os.unlink(self._path)
-
-
-def _remove_dead_socket(path: str) -> None:
-    with suppress(OSError):
-        if stat.S_ISSOCK(os.lstat(path).st_mode):
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(path)
-                except ConnectionRefusedError:
-                    os.unlink(path)
-
-
-@contextmanager
-def _short_path(path: str) -> Iterator[str]:
-    """A name for `path` that fits into a Unix socket's address (107 bytes, unix(7)), by way of its folder.
-
-    Raises OSError.
-    """
-    if len(os.fsencode(path)) <= _ADDRESS_LENGTH:
-        yield path
-        return
-    folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
-    finally:
-        os.close(folder)
-
-
-_ADDRESS_LENGTH = 107
+    return open_network_port(await connect_tcp(host, port), manners)
 
 
 class open_pty:
