@@ -1,26 +1,45 @@
-"""Every command of the protocol we know: one table between wire syntax and dataclasses.
+"""Every command of the protocol we know: one catalogue between wire syntax and dataclasses.
 
 The server parses with it, the client formats with it, and the tests check that the two are inverse.  Adding a
-packet means a dataclass here, a row in `TABLE`, and a case in the server.
+packet means a class here, its name in `Command`, and an answer in the server.  A class says of itself only
+what its packet's pattern (`syntax`) does not.
 
 `parse` never raises: a packet nobody knows is `Unknown` (to be answered with an empty reply), one with a
 known name and a wrong shape is `Malformed` (to be answered with an error).  Meanings are the GDB manual's
-("Packets", "General Query Packets", "Host I/O Packets"); docstrings keep the wire's spelling.
+("Packets", "General Query Packets", "Host I/O Packets").
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 from gdbstub.syntax import NO_EXTRAS, BreakpointExtras, Syntax
 from gdbstub.target import Action
 
+C = TypeVar("C")
+
+# In the order of this file; of two patterns that fit a packet the first one has it.
+TABLE: list[Syntax[Any]] = []
+
+
+@dataclass_transform(frozen_default=True)
+def packet(pattern: str) -> Callable[[type[C]], type[C]]:
+    """Make a dataclass of a class, and enter it into `TABLE` as what `pattern` says on the wire."""
+
+    def enter(fields: type[C]) -> type[C]:
+        command = dataclass(frozen=True, slots=True)(fields)
+        TABLE.append(Syntax(command, pattern))
+        return command
+
+    return enter
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A packet with no row in the table."""
+    """A packet that is none of the others."""
 
     body: bytes
 
@@ -32,131 +51,109 @@ class Malformed:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("?")
 class QueryStop:
-    """`?`: why does the target stand still?"""
+    """Why does the target stand still?"""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("g")
 class ReadRegisters:
-    """`g`"""
+    """All of them, as one block."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("G{block:hex}")
 class WriteRegisters:
-    """`G`"""
-
     block: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("p{number:x}")
 class ReadRegister:
-    """`p`"""
-
     number: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("P{number:x}={raw:hex}")
 class WriteRegister:
-    """`P`"""
-
     number: int
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("m{addr:x},{length:x}")
 class ReadMemory:
-    """`m`"""
-
     addr: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("M{addr:x},{length:x}:{data:hex}")
 class WriteMemory:
-    """`M`"""
-
     addr: int
     length: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("x{addr:x},{length:x}")
 class ReadBinary:
-    """`x`: like `m`, answered `b` and raw bytes."""
+    """Like `m`, answered `b` and raw bytes."""
 
     addr: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("X{addr:x},{length:x}:{data:bytes}")
 class WriteBinary:
-    """`X`: like `M`, raw bytes; of length 0 it asks whether X is known."""
+    """Like `M`, raw bytes; of length 0 it asks whether X is known."""
 
     addr: int
     length: int
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("c{addr:x?}")
 class Continue:
-    """`c`"""
-
     addr: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@packet("C{signal:xx}")
 class ContinueWithSignal:
-    """`C`"""
-
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("C{signal:xx};{addr:x}")
 class ContinueWithSignalAt:
-    """`C sig;addr`"""
-
     signal: int
     addr: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("s{addr:x?}")
 class Step:
-    """`s`"""
-
     addr: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@packet("S{signal:xx}")
 class StepWithSignal:
-    """`S`"""
-
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("S{signal:xx};{addr:x}")
 class StepWithSignalAt:
-    """`S sig;addr`"""
-
     signal: int
     addr: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vCont;{actions:actions}")
 class Resume:
-    """`vCont;...`; "t" stands for a request to stop, which only means something in non-stop mode."""
+    """`t` stands for a request to stop, which only means something in non-stop mode."""
 
     actions: tuple[Action | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vCont?")
 class QueryResume:
-    """`vCont?`"""
+    """Which actions may a `vCont` have?"""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("Z{kind:x},{addr:x},{length:x}{extras:extras}")
 class InsertBreakpoint:
-    """`Z kind,addr,length[;conditions][;cmds:persist,commands]`"""
+    """`extras` are its conditions and commands."""
 
     kind: int
     addr: int
@@ -164,209 +161,179 @@ class InsertBreakpoint:
     extras: BreakpointExtras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@packet("z{kind:x},{addr:x},{length:x}")
 class RemoveBreakpoint:
-    """`z`"""
-
     kind: int
     addr: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("H{operation:letter}{thread:thread}")
 class SelectThread:
-    """`Hg`, `Hc`: the thread for the next operations of that kind."""
+    """The thread for the next operations of that kind."""
 
     operation: str
     thread: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("T{thread:thread}")
 class IsThreadAlive:
-    """`T`"""
-
     thread: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qC")
 class CurrentThread:
-    """`qC`"""
+    """Which thread is meant where none is named?"""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qfThreadInfo")
 class FirstThreads:
-    """`qfThreadInfo`"""
+    """The first piece of the list of threads."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qsThreadInfo")
 class MoreThreads:
-    """`qsThreadInfo`"""
+    """The next piece of that list."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qThreadExtraInfo,{thread:thread}")
 class ThreadExtraInfo:
-    """`qThreadExtraInfo`"""
-
     thread: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qAttached{process::suffix}")
 class Attached:
-    """`qAttached`, with or without a process"""
+    """Did we find the process running, or start it?  `process` may be left out."""
 
     process: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qSupported{features::suffix}")
 class Supported:
-    """`qSupported`: what the other side can do."""
+    """What the other side can do."""
 
     features: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("QStartNoAckMode")
 class StartNoAckMode:
-    """`QStartNoAckMode`"""
+    """No more `+` and `-` from here on."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qRcmd,{text:hex}")
 class MonitorCommand:
-    """`qRcmd`"""
-
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qXfer:{object:word}:read:{annex:word}:{offset:x},{length:x}")
 class ReadObject:
-    """`qXfer:object:read:annex:offset,length`"""
-
     object: str
     annex: str
     offset: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qSymbol:{rest:rest}")
 class Symbols:
-    """`qSymbol:...`: gdb offers to look symbols up for us; we need none."""
+    """gdb offers to look symbols up for us; we need none."""
 
     rest: str
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qHostInfo")
 class HostInfo:
-    """`qHostInfo`: lldb asks what machine we are"""
+    """lldb asks what machine we are."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qProcessInfo")
 class ProcessInfo:
-    """`qProcessInfo`: lldb asks what is being debugged"""
+    """lldb asks what is being debugged."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qCRC:{addr:x},{length:x}")
 class Checksum:
-    """`qCRC`"""
-
     addr: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("qSearch:memory:{addr:x};{length:x};{pattern:bytes}")
 class Search:
-    """`qSearch:memory`"""
-
     addr: int
     length: int
     pattern: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@packet("D{process:;suffix}")
 class Detach:
-    """`D`, with or without a process"""
+    """`process` may be left out."""
 
     process: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("k")
 class Kill:
-    """`k`: no reply"""
+    """No reply."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vKill;{process:x}")
 class KillProcess:
-    """`vKill`"""
-
     process: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("R{ignored:x?}")
 class Restart:
-    """`R`: no reply"""
+    """No reply."""
 
     ignored: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@packet("!")
 class ExtendedMode:
-    """`!`"""
+    """The client stays when there is nothing to debug any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vRun;{arguments:rest}")
 class Run:
-    """`vRun;filename;arguments`"""
-
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vAttach;{process:x}")
 class Attach:
-    """`vAttach`"""
-
     process: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:setfs:{process:x}")
 class FileSetRoot:
-    """`vFile:setfs`"""
-
     process: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:open:{name:hex},{flags:x},{mode:x}")
 class FileOpen:
-    """`vFile:open`"""
-
     name: bytes
     flags: int
     mode: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:pread:{file:x},{count:x},{offset:x}")
 class FileRead:
-    """`vFile:pread`"""
-
     file: int
     count: int
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:fstat:{file:x}")
 class FileStatus:
-    """`vFile:fstat`"""
-
     file: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:close:{file:x}")
 class FileClose:
-    """`vFile:close`"""
-
     file: int
 
 
-@dataclass(frozen=True, slots=True)
+@packet("vFile:{operation:rest}")
 class FileOther:
-    """Any other `vFile:` operation"""
+    """Any other operation."""
 
     operation: str
 
@@ -422,57 +389,6 @@ Command: TypeAlias = (
     | FileStatus
     | FileClose
     | FileOther
-)
-
-TABLE: tuple[Syntax[Any], ...] = (
-    Syntax(QueryStop, "?"),
-    Syntax(ReadRegisters, "g"),
-    Syntax(WriteRegisters, "G{block:hex}"),
-    Syntax(ReadRegister, "p{number:x}"),
-    Syntax(WriteRegister, "P{number:x}={raw:hex}"),
-    Syntax(ReadMemory, "m{addr:x},{length:x}"),
-    Syntax(WriteMemory, "M{addr:x},{length:x}:{data:hex}"),
-    Syntax(ReadBinary, "x{addr:x},{length:x}"),
-    Syntax(WriteBinary, "X{addr:x},{length:x}:{data:bytes}"),
-    Syntax(Continue, "c{addr:x?}"),
-    Syntax(ContinueWithSignal, "C{signal:xx}"),
-    Syntax(ContinueWithSignalAt, "C{signal:xx};{addr:x}"),
-    Syntax(Step, "s{addr:x?}"),
-    Syntax(StepWithSignal, "S{signal:xx}"),
-    Syntax(StepWithSignalAt, "S{signal:xx};{addr:x}"),
-    Syntax(QueryResume, "vCont?"),
-    Syntax(Resume, "vCont;{actions:actions}"),
-    Syntax(InsertBreakpoint, "Z{kind:x},{addr:x},{length:x}{extras:extras}"),
-    Syntax(RemoveBreakpoint, "z{kind:x},{addr:x},{length:x}"),
-    Syntax(SelectThread, "H{operation:letter}{thread:thread}"),
-    Syntax(IsThreadAlive, "T{thread:thread}"),
-    Syntax(CurrentThread, "qC"),
-    Syntax(FirstThreads, "qfThreadInfo"),
-    Syntax(MoreThreads, "qsThreadInfo"),
-    Syntax(ThreadExtraInfo, "qThreadExtraInfo,{thread:thread}"),
-    Syntax(Attached, "qAttached{process::suffix}"),
-    Syntax(Supported, "qSupported{features::suffix}"),
-    Syntax(StartNoAckMode, "QStartNoAckMode"),
-    Syntax(MonitorCommand, "qRcmd,{text:hex}"),
-    Syntax(ReadObject, "qXfer:{object:word}:read:{annex:word}:{offset:x},{length:x}"),
-    Syntax(Symbols, "qSymbol:{rest:rest}"),
-    Syntax(HostInfo, "qHostInfo"),
-    Syntax(ProcessInfo, "qProcessInfo"),
-    Syntax(Checksum, "qCRC:{addr:x},{length:x}"),
-    Syntax(Search, "qSearch:memory:{addr:x};{length:x};{pattern:bytes}"),
-    Syntax(Detach, "D{process:;suffix}"),
-    Syntax(Kill, "k"),
-    Syntax(KillProcess, "vKill;{process:x}"),
-    Syntax(Restart, "R{ignored:x?}"),
-    Syntax(ExtendedMode, "!"),
-    Syntax(Run, "vRun;{arguments:rest}"),
-    Syntax(Attach, "vAttach;{process:x}"),
-    Syntax(FileSetRoot, "vFile:setfs:{process:x}"),
-    Syntax(FileOpen, "vFile:open:{name:hex},{flags:x},{mode:x}"),
-    Syntax(FileRead, "vFile:pread:{file:x},{count:x},{offset:x}"),
-    Syntax(FileStatus, "vFile:fstat:{file:x}"),
-    Syntax(FileClose, "vFile:close:{file:x}"),
-    Syntax(FileOther, "vFile:{operation:rest}"),
 )
 
 _BY_FIRST_BYTE: dict[int, list[Syntax[Any]]] = {}
