@@ -17,21 +17,20 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from gdbstub import commands, monitor, negotiation, replies, watching
+from gdbstub import commands, monitor, negotiation, replies
 from gdbstub.commands import Command
 from gdbstub.link import Link
 from gdbstub.quirks import AUTO, KNOWN_BY_TEXT, Quirks
 from gdbstub.registers import Description
 from gdbstub.stepping import Mode
+from gdbstub.stub_breakpoints import StubBreakpoints
 from gdbstub.stub_state import StubState
 from gdbstub.stub_threads import StubThreads
 from gdbstub.surroundings import Surroundings
 from gdbstub.target import (
-    INSTRUCTION_KINDS,
     Action,
     ActionKind,
     Breakpoint,
-    BreakpointKind,
     Condition,
     StopReason,
     TargetError,
@@ -45,10 +44,6 @@ log = logging.getLogger("gdbstub")
 
 # Lines of the console that an error quotes.
 LAST_LINES = 3
-
-# What is watched by stepping is read again and again.
-MAX_WATCHES = 32
-LONGEST_WATCH = 1024
 
 # Seconds for which a step may keep its debugger from being heard: over a quick line it is made in that time,
 # and nobody need listen and wait at once.
@@ -90,7 +85,6 @@ class RemoteTarget:
     def __init__(
         self, stream: trio.abc.Stream, quirks: Quirks, surroundings: Surroundings, nursery: trio.Nursery
     ) -> None:
-        self.watches_by_stepping = True
         self._output = b""
         self._surroundings = surroundings
         self._link = Link(
@@ -109,9 +103,16 @@ class RemoteTarget:
             surroundings.function,
         )
         self._threads = StubThreads(self._link, self._ask, self._state.read)
+        self._breakpoints = StubBreakpoints(self._state, self._ask)
         self._unknown: set[type[Command]] = set()
         self._whereabouts = Whereabouts(
-            self._link, self._state, self._threads, surroundings, self._identify, nursery
+            self._link,
+            self._state,
+            self._threads,
+            self._breakpoints,
+            surroundings,
+            self._identify,
+            nursery,
         )
         self._run = self._whereabouts.run
 
@@ -153,6 +154,15 @@ class RemoteTarget:
         self._run.mode = mode
 
     @property
+    def watches_by_stepping(self) -> bool:
+        """Whether watchpoints that the stub lacks are made of single steps."""
+        return self._breakpoints.watches_by_stepping
+
+    @watches_by_stepping.setter
+    def watches_by_stepping(self, on: bool) -> None:
+        self._breakpoints.watches_by_stepping = on
+
+    @property
     def announce(self) -> Callable[[str], None]:
         """Who hears how far a long run by steps is."""
         return self._run.show
@@ -183,7 +193,9 @@ class RemoteTarget:
                 raise TargetError(errno.EIO, f"the stub answers {body[:80].decode('latin-1')}")
             if body:
                 return body
-            self._unknown.add(kind)
+            # One kind of breakpoint missing says nothing about the others.
+            if kind is not commands.InsertBreakpoint:
+                self._unknown.add(kind)
         raise Unsupported(kind.__name__)
 
     def _on_text(self, text: bytes) -> None:
@@ -294,56 +306,15 @@ class RemoteTarget:
         await self._state.write(addr, data)
 
     async def insert(self, breakpoint: Breakpoint, condition: Condition | None = None) -> None:
-        """Set a breakpoint: the stub's own if it has them, a planted trap if not."""
+        """Set a breakpoint."""
         self._whereabouts.standing()
-        if breakpoint.kind in INSTRUCTION_KINDS:
-            self._run.conditions.pop(breakpoint.addr, None)
-            if condition is not None:
-                self._run.conditions[breakpoint.addr] = condition
-        elif condition is not None:
-            raise Unsupported("a condition on data")
-        if breakpoint in self._run.stubs_own:
-            return
-        if self._has(commands.InsertBreakpoint):
-            try:
-                await self._ask(
-                    commands.InsertBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
-                )
-                self._run.stubs_own.add(breakpoint)
-                return
-            except Unsupported:
-                # One kind missing says nothing about the others.
-                self._unknown.discard(commands.InsertBreakpoint)
-        if breakpoint.kind in watching.KINDS and self.watches_by_stepping:
-            self._watch(breakpoint)
-            return
-        if breakpoint.kind is not BreakpointKind.SOFTWARE:
-            raise Unsupported("this kind of breakpoint")
-        if breakpoint.addr not in self._state.traps.planted:
-            await self._state.plant(breakpoint.addr)
-        self._state.traps.wanted.add(breakpoint.addr)
-
-    def _watch(self, watch: Breakpoint) -> None:
-        if len(self._run.watches) >= MAX_WATCHES or not 0 < watch.length <= LONGEST_WATCH:
-            raise TargetError(
-                errno.ENOSPC, f"at most {MAX_WATCHES} places of {LONGEST_WATCH} bytes are watched by stepping"
-            )
-        if watch not in self._run.watches:
-            self._run.watches.append(watch)
+        await self._breakpoints.insert(breakpoint, condition)
 
     async def remove(self, breakpoint: Breakpoint) -> None:
-        """Remove a breakpoint; a planted trap stays until the next resume, since gdb mostly puts it back."""
-        self._run.conditions.pop(breakpoint.addr, None)
-        if breakpoint.kind is BreakpointKind.SOFTWARE and breakpoint.addr in self._state.traps.wanted:
-            self._state.traps.wanted.discard(breakpoint.addr)
-        elif breakpoint in self._run.watches:
-            self._run.watches.remove(breakpoint)
-        elif breakpoint in self._run.stubs_own:
+        """Remove a breakpoint; only the stub's own have to wait until the target stands still."""
+        if breakpoint in self._breakpoints.stubs_own:
             self._whereabouts.standing()
-            await self._ask(
-                commands.RemoveBreakpoint(breakpoint.kind.value, breakpoint.addr, breakpoint.length)
-            )
-            self._run.stubs_own.discard(breakpoint)
+        await self._breakpoints.remove(breakpoint)
 
     # The rest
 
@@ -406,5 +377,5 @@ class RemoteTarget:
 
     def _let_go(self, is_known: bool) -> None:
         self._state.forget()
-        self._run.stubs_own.clear()
+        self._breakpoints.stubs_own.clear()
         self._whereabouts.let_go(is_known)

@@ -25,14 +25,13 @@ from gdbstub.dialogue import Refused
 from gdbstub.link import Link, News, Silence
 from gdbstub.ppc64 import INSTRUCTION_SIZE, Flow, flow
 from gdbstub.stepping import Compute, Impossible, Mode, is_unit, plan_step, window
+from gdbstub.stub_breakpoints import StubBreakpoints
 from gdbstub.stub_registers import Missing
 from gdbstub.stub_state import OwnCode, StubState
 from gdbstub.target import (
     SIGINT,
     SIGTRAP,
     Breakpoint,
-    Condition,
-    MemoryFault,
     StopKind,
     StopReason,
     TargetError,
@@ -47,9 +46,6 @@ T = TypeVar("T")
 # Seconds from a stub's text to its listening.
 ENTRY_TIME = 0.1
 
-# Places in memory that one condition may look at.
-MAX_FETCHES = 64
-
 
 class RunControl:
     """Sets one stub's target running, by the means it has.
@@ -58,15 +54,15 @@ class RunControl:
     out what it is.  `runs_freely`: nothing is on its way to the stub, only a stop can come; `on_free` is told
     when that begins.  `has_left`: the target may have moved since the job began.
 
-    `conditions` are those of the breakpoints, by address.  `stubs_own` are the breakpoints that the stub
-    itself has set.  `watches` are watchpoints that it has not: while there are any, `run` steps, tells by
-    `show` how far it is, and ends soon after `wants_stop` is set.
+    While `breakpoints` has watchpoints that the stub has not, `run` steps, tells by `show` how far it is, and
+    ends soon after `wants_stop` is set.
     """
 
     def __init__(
         self,
         link: Link,
         state: StubState,
+        breakpoints: StubBreakpoints,
         describe: Callable[[int], str],
         news: trio.MemoryReceiveChannel[News],
         on_free: Callable[[], None],
@@ -75,14 +71,12 @@ class RunControl:
         self.is_arriving = False
         self.runs_freely = True
         self.has_left = True
-        self.conditions: dict[int, Condition] = {}
-        self.stubs_own: set[Breakpoint] = set()
         self.news = news
         self._link = link
         self._state = state
+        self._breakpoints = breakpoints
         self._describe = describe
         self._on_free = on_free
-        self.watches: list[Breakpoint] = []
         self.wants_stop = False
         self.show: Callable[[str], None] = log.info
         self._thread = 1
@@ -102,7 +96,7 @@ class RunControl:
         body = await self._link.ask(b"?", patience)
         if self._link.quirks.forgets_debugger:
             # It takes the question for a new debugger's, who has no breakpoints yet.
-            self.stubs_own.clear()
+            self._breakpoints.stubs_own.clear()
         reason = replies.parse_stop(body) or StopReason()
         if body[:1] == b"S":
             return replace(reason, thread=await self.current_thread(reason.thread))
@@ -132,7 +126,7 @@ class RunControl:
             self._thread = reason.thread
             if reason.is_final:
                 state.traps = Traps()
-                self.stubs_own.clear()
+                self._breakpoints.stubs_own.clear()
                 return reason
             if reason.signal != SIGTRAP or not state.traps.planted:
                 return reason
@@ -149,7 +143,7 @@ class RunControl:
 
     async def run(self) -> StopReason:
         """Run until something stops the target, a breakpoint only if its condition holds."""
-        if self.watches:
+        if self._breakpoints.watches:
             return await self.run_watching()
         while True:
             await self._state.bring_traps_up_to_date()
@@ -163,8 +157,7 @@ class RunControl:
                 reason = await self.await_stop()
             if reason.is_final or reason.signal != SIGTRAP:
                 return reason
-            condition = self.conditions.get(await self._state.registers.pc())
-            if condition is None or await self._holds(condition):
+            if await self._breakpoints.counts(await self._state.registers.pc()):
                 return reason
             # The step's own stop is an end of this run only if it is not the plain end of a step.
             reason = await self.step()
@@ -179,12 +172,12 @@ class RunControl:
         Every step that may touch more than it shows is followed by a look at what is watched.
         """
         state = self._state
-        values = await self._watched()
+        values = await self._breakpoints.watched()
         begun = noted = trio.current_time()
         count = 0
-        while self.watches:
+        while self._breakpoints.watches:
             pc = await state.registers.pc()
-            if count and pc in state.traps.wanted and await self._is_hit(pc):
+            if count and pc in state.traps.wanted and await self._breakpoints.counts(pc):
                 return StopReason(StopKind.SWBREAK, thread=self._thread)
             word = int.from_bytes(await state.read(pc, INSTRUCTION_SIZE), "big")
             access = (
@@ -192,7 +185,7 @@ class RunControl:
                 if state.is_own_code(pc)
                 else await self._look(partial(data_access, word, state.registers.value))
             )
-            if access is not None and (hit := find_hit(self.watches, access)) is not None:
+            if access is not None and (hit := find_hit(self._breakpoints.watches, access)) is not None:
                 return replace(hit, thread=self._thread)
             if self.wants_stop:
                 return StopReason(signal=SIGINT, thread=self._thread)
@@ -203,7 +196,7 @@ class RunControl:
                 return reason
             now = trio.current_time()
             if is_opaque or now - noted >= NOTE_INTERVAL:
-                changed = await self._watched()
+                changed = await self._breakpoints.watched()
                 if (hit := find_change(values, changed)) is not None:
                     return replace(hit, thread=self._thread)
                 values = changed
@@ -214,20 +207,6 @@ class RunControl:
         # Whoever watched is gone.
         return await self.run()
 
-    async def _watched(self) -> dict[Breakpoint, bytes]:
-        """Read what is watched; what cannot be read is not there yet."""
-        found = {}
-        for watch in self.watches:
-            try:
-                found[watch] = await self._state.read(watch.addr, watch.length)
-            except MemoryFault:
-                continue
-        return found
-
-    async def _is_hit(self, pc: int) -> bool:
-        condition = self.conditions.get(pc)
-        return condition is None or await self._holds(condition)
-
     async def _look(self, look: Callable[[], T]) -> T:
         """Return what `look` finds, fetching the registers it turns out to need."""
         while True:
@@ -235,20 +214,6 @@ class RunControl:
                 return look()
             except Missing as missing:
                 await missing.fetch()
-
-    async def _holds(self, condition: Condition) -> bool:
-        """Ask a condition, fetching what it turns out to look at."""
-        for _ in range(MAX_FETCHES):
-            try:
-                return condition(self._state)
-            except Missing as missing:
-                try:
-                    await missing.fetch()
-                except MemoryFault:
-                    return True
-            except TargetError:
-                return True
-        return True
 
     async def _go(self, verb: bytes = b"c") -> None:
         registers = self._state.registers
@@ -301,8 +266,8 @@ class RunControl:
 
     async def _own_at_pc(self) -> list[Breakpoint]:
         """Return the stub's breakpoints where the target stands."""
-        pc = await self._state.registers.pc() if self.stubs_own else 0
-        return [place for place in self.stubs_own if place.addr == pc]
+        pc = await self._state.registers.pc() if self._breakpoints.stubs_own else 0
+        return [place for place in self._breakpoints.stubs_own if place.addr == pc]
 
     async def _step_by_stub(self) -> StopReason:
         """Execute one instruction by `s`, also where the stub has a breakpoint."""

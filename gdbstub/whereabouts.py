@@ -27,6 +27,7 @@ import trio
 from gdbstub import packet
 from gdbstub.link import Link, News, Silence
 from gdbstub.run_control import RunControl
+from gdbstub.stub_breakpoints import StubBreakpoints
 from gdbstub.stub_state import StubState
 from gdbstub.stub_threads import StubThreads
 from gdbstub.surroundings import Surroundings
@@ -68,6 +69,7 @@ class Whereabouts:
         link: Link,
         state: StubState,
         threads: StubThreads,
+        breakpoints: StubBreakpoints,
         surroundings: Surroundings,
         identify: Callable[[], Awaitable[bool]],
         nursery: trio.Nursery,
@@ -86,7 +88,7 @@ class Whereabouts:
         self._changed = trio.Event()
         self._lost = trio.Event()
         self._news, received = trio.open_memory_channel[News](4)
-        self.run = RunControl(link, state, surroundings.describe, received, self._wake)
+        self.run = RunControl(link, state, breakpoints, surroundings.describe, received, self._wake)
         nursery.start_soon(self._listen)
         nursery.start_soon(self._carry_out, self.run.await_stop, None)
 
@@ -221,11 +223,16 @@ class Whereabouts:
 
     async def answers(self) -> bool:
         """Ask a target that stands still for its stop.  False if nobody answers."""
-        try:
-            await self.run.ask_stop(PROBE_PATIENCE)
-        except Silence:
-            return False
-        return True
+        return await self._ask_stop() is not None
+
+    async def _ask_stop(self) -> StopReason | None:
+        """Ask where the target stands.  None if nobody answers in time, so it runs."""
+        with trio.move_on_after(PROBE_PATIENCE), suppress(Silence):
+            return await self.run.ask_stop(PROBE_PATIENCE / 3)
+        if self._link.quirks.erase:
+            # What we asked stands on somebody's command line now.
+            await self._link.type(self._link.quirks.erase)
+        return None
 
     # How a stop is brought about
 
@@ -268,19 +275,13 @@ class Whereabouts:
 
     async def _probe(self) -> bool:
         """Ask where the target stands.  False if it does not answer, so it runs."""
-        reason: StopReason | None = None
-        with trio.move_on_after(PROBE_PATIENCE):
-            with suppress(Silence):
-                reason = await self.run.ask_stop(PROBE_PATIENCE / 3)
+        reason = await self._ask_stop()
         if reason is not None:
             if not self.run.is_arriving:
                 self.hear_stop(reason)
             return True
         # A stub that forgets its debugger may stop unheard later on.
         self._is_known = not self._link.quirks.forgets_debugger
-        if self._link.quirks.erase:
-            # What we asked stands on somebody's command line now.
-            await self._link.type(self._link.quirks.erase)
         return False
 
     async def type(self, keys: bytes) -> None:
