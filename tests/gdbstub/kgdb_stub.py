@@ -80,6 +80,7 @@ class KgdbStub:
         self._page = 0
         self._input = b""
         self._power_off = trio.Event()
+        self._has_keys = trio.Event()
         for tid in TASKS:
             self._build_task(tid)
 
@@ -98,6 +99,15 @@ class KgdbStub:
                 await self._run_kernel()
         except* (trio.EndOfChannel, trio.BrokenResourceError):
             pass
+
+    async def boot(self, stream: trio.abc.Stream) -> None:
+        """Serve from a reset on: the kernel is idle, nobody is attached, and it stops once, at the keys."""
+        self._stream = stream
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen_as_a_terminal)
+            await self._has_keys.wait()
+            nursery.cancel_scope.cancel()
+        await self._debug()
 
     async def _get(self) -> bytes:
         while not self._input:
@@ -202,6 +212,7 @@ class KgdbStub:
                 if not self._is_attached:
                     await self._stream.send_all(ENTERING)
                 await self.target.interrupt()
+                self._has_keys.set()
             elif byte != b"\x0f":
                 self.typed += byte
                 if self.echoes:

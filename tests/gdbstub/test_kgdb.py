@@ -10,6 +10,7 @@ from kgdb_stub import BUFFER, CPU, KSP_AT, TASKS, KgdbStub, stack_of
 from machine_target import MachineTarget
 
 from gdbstub.client import RemoteTarget, connect
+from gdbstub.conversation import ATTACH_PATIENCE
 from gdbstub.quirks import AUTO, KGDB, Quirks
 from gdbstub.surroundings import Surroundings
 from gdbstub.target import (
@@ -311,3 +312,27 @@ def test_nothing_of_a_cancelled_question_stays() -> None:
             await target.interrupt()
 
     with_kgdb(stub, use)
+
+
+@pytest.mark.parametrize("has_read_the_question", [True, False])
+def test_a_reset_since_the_stop_is_found_out_before_gdb_gives_up(has_read_the_question: bool) -> None:
+    before, after = kgdb(), kgdb()
+    after.echoes = has_read_the_question
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        async with trio.open_nursery() as nursery, connect(ours, KGDB, Surroundings(keys=KEYS)) as target:
+            async with trio.open_nursery() as machine:
+                machine.start_soon(before.run, theirs)
+                await stop(target)
+                machine.cancel_scope.cancel()
+            nursery.start_soon(after.boot, theirs)
+            with trio.fail_after(ATTACH_PATIENCE):
+                await target.confirm()
+                assert target.stopped is None
+                await stop(target)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.05))
+    assert after.typed.rpartition(b"$")[2].endswith(b"\x15")
+    assert after.log[0] == b"?"
