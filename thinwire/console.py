@@ -75,7 +75,7 @@ async def run_console(
     finally:
         descriptors.close(screen)
         with suppress(OSError, termios.error):  # the terminal itself may be gone
-            if console.is_asking:  # the prompt is cut off in its thread and cleans nothing up
+            if console.is_prompting:  # the prompt is cut off in its thread and cleans nothing up
                 os.write(sink, _PASTE_UNMARKED)
             termios.tcsetattr(source, termios.TCSANOW, mode)
 
@@ -123,10 +123,10 @@ class _Console:
         self._commands = {**self._own_commands(), **monitor}
         self._may_print = trio.Event()
         self._may_print.set()
-        self._ahead = b""  # typed behind the escape key, before the prompt was there
+        self._ahead = b""  # typed behind the escape key or, then, behind the monitor's line
         self._asked: list[str] = []
-        self.is_asking = False
-        """Whether the monitor's prompt is on the screen."""
+        self.is_prompting = False
+        """Whether prompt_toolkit has the screen."""
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -165,14 +165,7 @@ class _Console:
 
     async def _monitor(self) -> Leave | None:
         """The prompt, for one command or none."""
-        typed, enter, self._ahead = self._ahead.partition(b"\r")
-        line = typed.decode(errors="replace")
-        if enter:
-            _print(self._sink, f"\n{PROMPT}{line}")
-        else:
-            self.is_asking = True
-            line = await trio.to_thread.run_sync(self._ask, line, abandon_on_cancel=True)
-            self.is_asking = False
+        line = await trio.to_thread.run_sync(self._ask, abandon_on_cancel=True)
         word, _, rest = line.strip().partition(" ")
         if not word:
             return None
@@ -187,14 +180,18 @@ class _Console:
             _print(self._sink, answer)
         return None
 
-    def _ask(self, ahead: str) -> str:
-        """Edit one line, `ahead` of it typed already, in a thread: prompt_toolkit has its own event loop."""
+    def _ask(self) -> str:
+        """Edit one line, in a thread: prompt_toolkit has its own event loop. What was typed ahead are its
+        first keys, and what it has read behind the line is the target's.
+        """
         from prompt_toolkit import PromptSession
         from prompt_toolkit.completion import WordCompleter
         from prompt_toolkit.data_structures import Size
         from prompt_toolkit.history import InMemoryHistory
         from prompt_toolkit.input import create_input
-        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+        from prompt_toolkit.input.typeahead import get_typeahead, store_typeahead
+        from prompt_toolkit.input.vt100_parser import Vt100Parser
+        from prompt_toolkit.key_binding import KeyBindings, KeyPress, KeyPressEvent
         from prompt_toolkit.output import ColorDepth
         from prompt_toolkit.output.vt100 import Vt100_Output
         from prompt_toolkit.shortcuts import CompleteStyle
@@ -212,10 +209,17 @@ class _Console:
 
         with os.fdopen(os.dup(self._source)) as keyboard, os.fdopen(os.dup(self._sink), "w") as screen:
             if is_dumb_terminal():
-                print(f"\n{PROMPT}{ahead}", end="", file=screen, flush=True)
-                return ahead + keyboard.readline()
+                # What was typed while the keys were not raw has a line feed for the return.
+                typed, enter, self._ahead = self._ahead.replace(b"\n", b"\r").partition(b"\r")
+                line = typed.decode(errors="replace")
+                print(f"\n{PROMPT}{line}", end="\n" if enter else "", file=screen, flush=True)
+                return line if enter else line + keyboard.readline()
+            source = create_input(keyboard)
+            typed_ahead: list[KeyPress] = []
+            Vt100Parser(typed_ahead.append).feed_and_flush(self._ahead.decode(errors="surrogateescape"))
+            store_typeahead(source, typed_ahead)
             session: PromptSession[str] = PromptSession(
-                input=create_input(keyboard),
+                input=source,
                 # No questions about the cursor: not every terminal answers, and the prompt would wait.
                 output=Vt100_Output(screen, size, term=os.environ.get("TERM"), enable_cpr=False),
                 color_depth=ColorDepth.DEPTH_1_BIT,
@@ -225,10 +229,14 @@ class _Console:
                 history=InMemoryHistory(self._asked),
                 key_bindings=keys,
             )
+            self.is_prompting = True
             try:
-                line = session.prompt(f"\n{PROMPT}", default=ahead)
+                line = session.prompt(f"\n{PROMPT}")
             except (EOFError, KeyboardInterrupt):
-                return ""
+                line = ""
+            self.is_prompting = False
+            behind = "".join(key.data for key in get_typeahead(source))
+            self._ahead = behind.encode(errors="surrogateescape")
         if line.strip():
             self._asked.append(line)
         return line

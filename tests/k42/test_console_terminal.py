@@ -72,6 +72,7 @@ async def by_loss_in_the_monitor(process: trio.Process, screen: Screen, target: 
     await process.wait()
 
 
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
 @pytest.mark.parametrize(
     ("end", "status"),
     [
@@ -85,7 +86,7 @@ async def by_loss_in_the_monitor(process: trio.Process, screen: Screen, target: 
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_the_terminal_is_as_it_was(k42: Path, end: Ending, status: int) -> None:
+def test_the_terminal_is_as_it_was(k42: Path, end: Ending, status: int, kind: str) -> None:
     async def main() -> None:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         keyboard, terminal = pty.openpty()
@@ -96,6 +97,7 @@ def test_the_terminal_is_as_it_was(k42: Path, end: Ending, status: int) -> None:
             stdout=terminal,
             stderr=terminal,
             start_new_session=True,
+            env=os.environ | {"TERM": kind},
         )
         screen = Screen(keyboard)
         try:
@@ -117,6 +119,7 @@ def test_the_terminal_is_as_it_was(k42: Path, end: Ending, status: int) -> None:
                         said += os.read(keyboard, 65536)
                     assert b"Traceback" not in said
                     assert said.count(b"\x1b[?2004h") == said.count(b"\x1b[?2004l")  # bracketed paste
+                    assert kind != "dumb" or b"\x1b" not in said
         finally:
             process.kill()
             await process.wait()

@@ -127,13 +127,66 @@ def test_the_monitor_completes_and_remembers() -> None:
     on_a_terminal(script, GREETING)
 
 
-def test_what_is_typed_with_the_escape_key_is_for_the_monitor() -> None:
+TERMINALS = pytest.mark.parametrize("terminal", ["xterm", "dumb"])
+
+
+@TERMINALS
+def test_what_is_typed_with_the_escape_key_is_for_the_monitor(
+    terminal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the end of the line; what comes behind that is the target's again."""
+    monkeypatch.setenv("TERM", terminal)
+
     async def script(user: Terminal, target: trio.abc.Stream) -> None:
         await user.send_all(b"abc")
         await until(target, b"abc")  # the keys are raw now
         await user.send_all(b"\x1dgreet-again you\rdef\x1dquit\r")
         await until(target, b"def")
         await until(user, b"hello you!")
+
+    on_a_terminal(script, GREETING)
+
+
+@TERMINALS
+def test_half_a_line_typed_with_the_escape_key_is_gone_on_with_at_the_prompt(
+    terminal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fast fingers: the prompt is not there yet when they have typed the first letters, and loses none."""
+    monkeypatch.setenv("TERM", terminal)
+
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"abc")
+        await until(target, b"abc")
+        await user.send_all(b"\x1dgreet-ag")
+        seen = await until(user, b"monitor>")
+        await user.send_all(b"ain you\r")
+        seen += await until(user, b"[back on the console]")
+        assert seen.index(b"monitor>") < seen.rindex(b"greet-ag") < seen.index(b"hello you!")
+        await user.send_all(b"\x1dquit\r")
+
+    on_a_terminal(script, GREETING)
+
+
+def test_keys_typed_ahead_edit_the_line_as_any_key_does() -> None:
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"abc")
+        await until(target, b"abc")
+        await user.send_all(b"\x1dgre\tx\x7f you\r\x1dquit\r")  # Tab completes, Backspace takes the x away
+        await until(user, b"hello you!")
+
+    on_a_terminal(script, GREETING)
+
+
+def test_what_is_typed_at_the_prompt_behind_the_line_is_for_the_target() -> None:
+    """As a script does that sends all at once."""
+
+    async def script(user: Terminal, target: trio.abc.Stream) -> None:
+        await user.send_all(b"\x1d")
+        await until(user, b"monitor>")
+        await user.send_all(b"greet-again you\rdef\x1b[A\x80\x03")
+        await until(target, b"def\x1b[A\x80\x03")
+        await until(user, b"hello you!")
+        await user.send_all(b"\x1dquit\r")
 
     on_a_terminal(script, GREETING)
 
