@@ -10,13 +10,11 @@ A `TargetError` raised here becomes the `E` reply, `Unsupported` the empty one.
 from __future__ import annotations
 
 import errno
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeGuard, TypeVar
-from xml.sax.saxutils import quoteattr
 
-from gdbstub import agent, commands, conditions, replies
+from gdbstub import agent, commands, conditions, replies, scan
 from gdbstub.session import PACKET_SIZE
 from gdbstub.syntax import ALL_THREADS, ANY_THREAD
 from gdbstub.target import (
@@ -37,12 +35,6 @@ from gdbstub.target import (
 
 # The most memory one command may make us hold: a reply is two digits a byte, and must fit a packet.
 MAX_TRANSFER = PACKET_SIZE // 2 - 16
-
-# qCRC and qSearch look at more than a packet's worth, piece by piece; bound what one packet can cost.
-MAX_SCAN = 64 << 20
-SCAN_PIECE = 64 << 10
-
-LONGEST_REGION = 1 << 63
 
 
 @dataclass
@@ -248,48 +240,15 @@ async def _write(attachment: Attachment, addr: int, length: int, data: bytes) ->
     return replies.OK
 
 
-async def _read_all(attachment: Attachment, addr: int, length: int) -> bytes:
-    """Read exactly `length` bytes.
-
-    Raises MemoryFault, and Unsupported where it would take too long: gdb then reads piece by piece.
-    """
-    if attachment.unhurried is not None:
-        raise Unsupported("a scan")
-    if length > MAX_SCAN:
-        raise TargetError(errno.E2BIG, f"{length} bytes are more than one packet may ask for")
-    pieces = []
-    while length:
-        piece = await attachment.target.read_memory(addr, min(length, SCAN_PIECE))
-        if not piece:
-            raise MemoryFault(addr)
-        pieces.append(piece)
-        addr += len(piece)
-        length -= len(piece)
-    return b"".join(pieces)
-
-
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def checksum(data: bytes) -> int:
-    """Return the CRC that `compare-sections` wants.
-
-    Polynomial 0x04c11db7, most significant bit first, start 0xffffffff, no final inversion (GDB manual,
-    `qCRC`).  zlib computes its mirror image, with a final inversion.
-    """
-    mirrored = zlib.crc32(data.translate(_MIRRORED)) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)
-
-
 @answers(commands.Checksum)
 async def _checksum(attachment: Attachment, command: commands.Checksum) -> bytes:
-    return b"C%x" % checksum(await _read_all(attachment, command.addr, command.length))
+    return b"C%x" % scan.checksum(await scan.read(attachment.target, command.addr, command.length))
 
 
 @answers(commands.Search)
 async def _search(attachment: Attachment, command: commands.Search) -> bytes:
     # `length` is the region searched; a match has to lie in it whole.
-    found = (await _read_all(attachment, command.addr, command.length)).find(command.pattern)
+    found = (await scan.read(attachment.target, command.addr, command.length)).find(command.pattern)
     return b"0" if found < 0 else b"1,%x" % (command.addr + found)
 
 
@@ -401,25 +360,13 @@ async def _features_object(attachment: Attachment, annex: str) -> str:
 
 
 async def _threads_object(attachment: Attachment, annex: str) -> str:
-    rows = []
-    for thread in await _threads(attachment):
-        core = "" if thread.core is None else f' core="{thread.core}"'
-        name = f" name={quoteattr(thread.name)}" if thread.name else ""
-        rows.append(f'<thread id="{thread.id:x}"{core}{name}>{thread.state}</thread>\n')
-    return f'<?xml version="1.0"?>\n<threads>\n{"".join(rows)}</threads>\n'
+    return replies.thread_list(await _threads(attachment))
 
 
 async def _memory_map_object(attachment: Attachment, annex: str) -> str:
     if not isinstance(attachment.target, MemoryMap):
         raise Unsupported("a memory map")
-    rows = []
-    for region in await attachment.target.memory_map():
-        kind, end = region.kind.value, region.start + region.length
-        # gdb reads 64-bit numbers: the whole address space is one byte too long for a length.
-        for start in range(region.start, end, LONGEST_REGION):
-            length = min(LONGEST_REGION, end - start)
-            rows.append(f'<memory type="{kind}" start="{start:#x}" length="{length:#x}"/>\n')
-    return f'<?xml version="1.0"?>\n<memory-map>\n{"".join(rows)}</memory-map>\n'
+    return replies.memory_map(await attachment.target.memory_map())
 
 
 async def _exec_file_object(attachment: Attachment, annex: str) -> str:

@@ -1,13 +1,16 @@
-"""Replies that have an inside: errors and stops.  One place for both directions (GDB manual, "Stop Reply
-Packets").
+"""Replies that have an inside: errors, stops, and the documents that `qXfer` reads.
+
+Stops are written and read here, one place for both directions (GDB manual, "Stop Reply Packets").  The
+registers' document is `registers.Description`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from xml.sax.saxutils import quoteattr
 
 from gdbstub.syntax import decode_thread
-from gdbstub.target import StopKind, StopReason, TargetError
+from gdbstub.target import MemoryRegion, StopKind, StopReason, TargetError, Thread
 
 OK = b"OK"
 EMPTY = b""
@@ -93,6 +96,31 @@ def _parse_fields(signal: int, fields: Iterable[bytes]) -> StopReason:
             # us.
             registers[int(name, 16)] = bytes.fromhex(value.decode("latin-1"))
     return StopReason(kind, signal, thread, core, addr, 0, registers)
+
+
+# gdb reads 64-bit numbers: the whole address space is one byte too long for a length.
+LONGEST_REGION = 1 << 63
+
+
+def thread_list(threads: Iterable[Thread]) -> str:
+    """Return the document `threads` (GDB manual, "Thread List Format")."""
+    rows = []
+    for thread in threads:
+        core = "" if thread.core is None else f' core="{thread.core}"'
+        name = f" name={quoteattr(thread.name)}" if thread.name else ""
+        rows.append(f'<thread id="{thread.id:x}"{core}{name}>{thread.state}</thread>\n')
+    return f'<?xml version="1.0"?>\n<threads>\n{"".join(rows)}</threads>\n'
+
+
+def memory_map(regions: Iterable[MemoryRegion]) -> str:
+    """Return the document `memory-map` (GDB manual, "Memory Map Format")."""
+    rows = []
+    for region in regions:
+        kind, end = region.kind.value, region.start + region.length
+        for start in range(region.start, end, LONGEST_REGION):
+            length = min(LONGEST_REGION, end - start)
+            rows.append(f'<memory type="{kind}" start="{start:#x}" length="{length:#x}"/>\n')
+    return f'<?xml version="1.0"?>\n<memory-map>\n{"".join(rows)}</memory-map>\n'
 
 
 def chunk(document: bytes, offset: int, length: int) -> bytes:
