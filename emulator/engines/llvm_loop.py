@@ -1,13 +1,13 @@
 """Prints a loop as one function: the effects of its instructions, with the registers in the host's.
 
-The function is a handler like any other (engines/llvm_source), of every record that begins a round.  At
+The function is a handler like any other (engines/llvm_records), of every record that begins a round.  At
 its start it takes the state words it uses into variables, which LLVM makes registers of the host; what an
 instruction's record says is part of the code.  It leaves by `exit` (to a record's handler) or by `exit_far`
 (to an address), where everything that may have been written goes back into the state block.
 
 An instruction that meets something rare is left, before it has had an effect, to its own handler.  The
 budget is looked at where execution goes back: while it lasts for the longest way without going back and a
-page more, nothing is planted and nothing has to be (engines/llvm_source); with less, the records' own
+page more, nothing is planted and nothing has to be (engines/llvm_records); with less, the records' own
 handlers go on.
 
 Vector registers stay in the state block.

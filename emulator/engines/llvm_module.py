@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 
 from emulator.cpu.state import INDEX
 from emulator.engines import layout
-from emulator.engines.llvm_source import PAGE_MASK, PRELUDE, SIGNATURE, Printer
+from emulator.engines.llvm_accesses import PAGE_MASK
+from emulator.engines.llvm_records import SIGNATURE
+from emulator.engines.llvm_source import PRELUDE, Printer
 from emulator.engines.names import handler_name, variants
 from emulator.engines.pairs import Pair
 from emulator.isa.decode import Form

@@ -204,7 +204,7 @@ class ThreadedEngine:
         return self._aside.buffer_info()[0] + RECORD_SIZE * index
 
     def _unplant(self) -> None:
-        """Take away the h_stop that native code left behind (engines/llvm_source)."""
+        """Take away the h_stop that native code left behind (engines/llvm_records)."""
         handler = ctypes.c_uint64.from_address(self._words[layout.PLANTED])
         if handler.value == self._stop_handler:
             handler.value = self._words[layout.PLANTED_HANDLER]
