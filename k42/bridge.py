@@ -21,7 +21,7 @@ from gdbstub.stepping import Mode
 from gdbstub.surroundings import Surroundings
 from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
-from k42.kernel import find_kernel
+from k42.kernel import find_symbols
 from k42.packet_log import add_log_option, start_packet_log
 from k42.shared_console import SharedConsole, keys, print_text
 from k42.stub_code import find_functions, find_register_blocks, find_stub_code, find_text
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     start_packet_log(arguments.log)
     stub = parse_endpoint(arguments.stub)
     listen = parse_endpoint(arguments.listen, listens=True)
-    kernel = None if arguments.kernel is None else find_kernel(arguments.kernel)
+    kernel = None if arguments.kernel is None else find_symbols(arguments.kernel)
     quirks, mode = ROWS[arguments.kind], Mode(arguments.single_step_mode or Mode.AUTO)
     console = None if arguments.console is None else parse_endpoint(arguments.console, listens=True)
     if not quirks.shares_the_line and not isinstance(console, Control | None):
@@ -220,7 +220,7 @@ def make_surroundings(
         known = replace(
             known,
             describe=lambda address: symbols.name(address) or hex(address),
-            forbidden=find_stub_code(kernel),
+            forbidden=find_stub_code(kernel, symbols),
             register_blocks=find_register_blocks(kernel),
             text=find_text(kernel),
             function=find_functions(symbols),

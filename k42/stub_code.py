@@ -1,13 +1,15 @@
 """What the bridge learns from the kernel's file: where the kernel's own debugger stub lies, and the code.
 
 A trap in the code that handles traps kills the kernel (K42 facts C.9).  The debug information says which
-functions were compiled from the stub's files.  The stub's register block is a variable among the symbols.
+functions were compiled from the stub's files; the way from a trap to the stub and back goes through some
+more, in files that are not otherwise the stub's.  The stub's register block is a variable among the symbols.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,10 +23,17 @@ from emulator.symbols import Symbols
 from gdbstub.quirks import K42
 
 #: Beginnings of the names of the source files whose code runs while the stub does: the stub itself (our
-#: guest's; K42's gdb-stub.C and GDBIO*.C), and what carries its bytes (the wire, and the devices under it).
+#: guest's; K42's gdb-stub.C and GDBIO*.C), K42's way in (E.7), and what carries the stub's bytes (the wire,
+#: and the devices under it).
 STUB_FILES = (
-    "gdb_", "gdb-stub", "gdbio",
+    "gdb_", "gdb-stub", "gdbio", "lolita.", "exceptionlocalasm.",
     "wire.", "thinwire", "port.", "uart", "zilog", "comport", "hypervisor.", "hvchan", "simulator.",
+)  # fmt: skip
+
+#: Our guest's way in and out, and `thread_switch`, which shares the part that saves a frame.
+TRAP_FUNCTIONS = (
+    "vector_stub", "trap_entry", "thread_switch", "frame_resume",
+    "trap_dispatch", "memory_fault_taken", "segment_miss", "clock_after_trap",
 )  # fmt: skip
 
 #: A variable may be this much longer than what is in it, and so many of its size are tried.
@@ -32,13 +41,22 @@ BLOCK_PADDING = 4
 MOST_BLOCKS = 4
 
 
-def find_stub_code(kernel: Path) -> list[range]:
+def find_stub_code(kernel: Path, symbols: Symbols) -> list[range]:
     """Return the stub's address ranges; empty where the file does not say."""
     try:
         elf = ELFFile(io.BytesIO(kernel.read_bytes()))
-        return list(_stub_units(elf.get_dwarf_info())) if elf.has_dwarf_info() else []
+        units = list(_stub_units(elf.get_dwarf_info())) if elf.has_dwarf_info() else []
     except (OSError, ELFError, DWARFError):
-        return []
+        units = []
+    return [*units, *_trap_functions(symbols)]
+
+
+def _trap_functions(symbols: Symbols) -> Iterator[range]:
+    function = find_functions(symbols)
+    for name in TRAP_FUNCTIONS:
+        with suppress(KeyError):
+            if (found := function(symbols.address(name))) is not None:
+                yield found
 
 
 def _stub_units(dwarf: Any) -> Iterator[range]:

@@ -162,3 +162,20 @@ def test_control_c_stops_the_emulated_machine(running_up: RunningUp) -> None:
             assert "55" in await console.ask("fib 10")
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("stub", STUBS)
+def test_steps_lead_through_a_change_of_threads(running_up: RunningUp, stub: str) -> None:
+    """Half of `thread_switch` is the way into the kernel's debugger as well: a trap there would end it."""
+
+    async def main() -> None:
+        async with running_up() as up, attached(up, stub) as (gdb, console):
+            await gdb.console("break thread_sleep")
+            await gdb.resume("continue")
+            await gdb.console("delete")
+            await gdb.resume("stepi 300")
+            await gdb.start("continue")
+            await console.type("fib 5\r")
+            assert "5" in await console.expect(console.prompt)
+
+    trio.run(main)
