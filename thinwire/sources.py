@@ -9,6 +9,7 @@ import errno
 import logging
 import os
 import pty
+import select
 import socket
 import stat
 import tty
@@ -169,6 +170,14 @@ async def _duplicate(descriptor: int) -> Line:
 
 async def _stdio() -> Line:
     await trio.lowlevel.checkpoint()
+    try:
+        with select.epoll() as probe:
+            probe.register(0)
+    except PermissionError:
+        # Nobody could wait for a file or a null device: there is always more, or the end.
+        raise LineError(
+            "stdio: standard input cannot be a line; give it a pipe, a socket or a terminal"
+        ) from None
     return DescriptorLine(descriptors.reopen(0, os.O_RDONLY), descriptors.reopen(1, os.O_WRONLY))
 
 

@@ -251,3 +251,19 @@ def test_standard_input_and_output_are_a_line(command: list[str], tmp_path: Path
     assert done.stdout == b"A  % " + b"!  $(\0\0\0\0"
     assert b"stdio" in done.stderr
     assert log.read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("command", [["thinwire3"], ["k42", "mux"]])
+@pytest.mark.parametrize("path", ["/dev/null", __file__])
+def test_what_cannot_be_waited_for_is_no_line(command: list[str], path: str, tmp_path: Path) -> None:
+    with open(path) as file:
+        done = subprocess.run(
+            [str(BIN / command[0]), *command[1:], "--control", f"{tmp_path}/c", "stdio", "-"],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 2 and not done.stdout
+    assert "standard input cannot be a line" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
