@@ -39,7 +39,8 @@ CORE = Feature(
 FPU = Feature(
     "org.gnu.gdb.power.fpu",
     (
-        *(Register(32 + n, f"f{n}", 64, "ieee_double") for n in range(32)),
+        # "float" is the one of this size for gdb, and the only one that lldb 14 knows.
+        *(Register(32 + n, f"f{n}", 64, "float") for n in range(32)),
         Register(70, "fpscr", 32, "uint32", "float"),
     ),
 )

@@ -44,11 +44,14 @@ SESSIONS = {
 #: lldb 14 takes a big-endian file for a little-endian one, so it is given none.
 LLDB = "lldb-14"
 LLDB_LINES = [
-    "register read pc r1 msr",
+    "register read pc r1 msr f1",
     "disassemble -c 4",
     "memory read 0x1000023c",
     "si",
     "register read pc",
+    "breakpoint set --address 0x100000e8",
+    "continue",
+    "register read pc lr",
     "detach",
 ]
 
