@@ -1,6 +1,6 @@
 """One processor: the state block and everything an instruction may reach beyond it.
 
-This is what `t.call(helper, ...)` hands to a helper (isa/values), and all an engine knows of the machine
+This is what `t.call(helper, ...)` hands to a helper (isa/builder), and all an engine knows of the machine
 around it.  Helpers change `state`, use `mmu`, `timers` and `memory`, raise `Interrupt`, or raise `Leave` when
 the run must end with this instruction; so may a load or store through `mmu.translate` or `memory`, and
 `interrupts.deliver` itself (checkstop).
@@ -65,7 +65,7 @@ class Engine(Protocol):
         """Complete at most `limit` instructions, delivering the synchronous interrupts they cause.
 
         Returns None when the limit is reached *or* when something changed that the machine must look at
-        before the next instruction (MSR, decrementer: the `t.context_changed()` of isa/values); the machine
+        before the next instruction (MSR, decrementer: the `t.context_changed()` of isa/builder); the machine
         tells the two apart by `state.icount`, which is exact at every return, as is pc.  An interrupt taken
         counts no instruction.  Returns an `Exit` for everything else.
         """

@@ -23,9 +23,10 @@ from emulator.engines.llvm_accesses import MAX_ARGUMENTS, AccessPrinter
 from emulator.engines.llvm_lanes import DECLARATIONS, type_of
 from emulator.engines.names import helper_name, helper_number, slow_name, stop_name
 from emulator.engines.pairs import Pair
+from emulator.isa.builder import Builder
 from emulator.isa.context import take
 from emulator.isa.decode import Form, operations
-from emulator.isa.values import RAISED, Arg, Builder, Helper, Op, Value
+from emulator.isa.values import RAISED, Arg, Helper, Op, Value
 
 #: What every module begins with.
 PRELUDE = f"""\

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from emulator.cpu.interrupts import PROGRAM_TRAP, Interrupt, Vector
 from emulator.isa.bits import MASK64
+from emulator.isa.builder import Builder, CrField, Gpr
 from emulator.isa.decode import insn
 from emulator.isa.results import compare, finish
-from emulator.isa.values import Builder, CrField, Gpr, Value, raises
+from emulator.isa.values import Value, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

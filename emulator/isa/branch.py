@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from emulator.cpu.exits import ExitKind, Leave
 from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.isa import storage
+from emulator.isa.builder import Builder, CrBit, CrField
 from emulator.isa.context import take
 from emulator.isa.decode import insn
-from emulator.isa.values import Builder, CrBit, CrField, Value
+from emulator.isa.values import Value
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

@@ -26,7 +26,8 @@ from emulator.cpu.state import (
     MSR_VMX,
 )
 from emulator.isa import fpscr
-from emulator.isa.values import Builder, Helper, Value
+from emulator.isa.builder import Builder
+from emulator.isa.values import Helper, Value
 
 _FE = MSR_FE0 | MSR_FE1
 #: Bits that may change within a run.

@@ -26,8 +26,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from emulator.cpu.interrupts import PROGRAM_ILLEGAL, Vector, illegal
+from emulator.isa.builder import Builder
 from emulator.isa.operands import KINDS, MAX_SLOTS, Role
-from emulator.isa.values import Builder, Op, Slot, raises
+from emulator.isa.values import Op, Slot, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from emulator.isa import float_shortcut, fpscr, softfloat
+from emulator.isa.builder import Builder, CrField, Fpr
 from emulator.isa.decode import insn
 from emulator.isa.float_move import finish, require_fp
 from emulator.isa.float_shortcut import Shortcut
 from emulator.isa.softfloat import Outcome
-from emulator.isa.values import Builder, CrField, Fpr, Helper, Value
+from emulator.isa.values import Helper, Value
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

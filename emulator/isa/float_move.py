@@ -13,9 +13,10 @@ from emulator.cpu.interrupts import PROGRAM_FP_ENABLED, Interrupt, Vector
 from emulator.cpu.state import MSR_FE0, MSR_FE1, MSR_FP
 from emulator.isa import fpscr
 from emulator.isa.bits import MASK64
+from emulator.isa.builder import Builder, CrField, Fpr, Gpr
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, CrField, Fpr, Gpr, Value, raises
+from emulator.isa.values import Value, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

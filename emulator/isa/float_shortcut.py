@@ -21,8 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from emulator.isa import fpscr
+from emulator.isa.builder import Builder
 from emulator.isa.softfloat import SIGN
-from emulator.isa.values import Builder, Value
+from emulator.isa.values import Value
 
 #: Biased exponents from which on an error term is a normal number, and where numbers end.
 _SAFE = 110

@@ -7,9 +7,10 @@ those with a reservation (storage_control).
 
 from __future__ import annotations
 
+from emulator.isa.builder import Builder, Gpr
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, Gpr, Value
+from emulator.isa.values import Value
 
 # 3.3.2 Loads.  Each is one of these three shapes.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from emulator.isa.bits import mask32, mask64
+from emulator.isa.builder import Builder, CrField, Gpr
 from emulator.isa.decode import insn
 from emulator.isa.results import finish
-from emulator.isa.values import Builder, CrField, Gpr, Value
+from emulator.isa.values import Value
 
 # 3.3.11 Logic.
 

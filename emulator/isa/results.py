@@ -6,7 +6,8 @@ the comparison of a result with zero look at the low 32 bits; results are 64 bit
 
 from __future__ import annotations
 
-from emulator.isa.values import Builder, Gpr, Value
+from emulator.isa.builder import Builder, Gpr
+from emulator.isa.values import Value
 
 
 def compare(t: Builder, a: Value, b: Value | int, *, signed: bool) -> Value:

@@ -14,7 +14,8 @@ from emulator.memory import PAGE_SIZE
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor
-    from emulator.isa.values import Builder, Value
+    from emulator.isa.builder import Builder
+    from emulator.isa.values import Value
 
 
 def address(t: Builder, base: Value, displacement: Value) -> Value:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.cpu.mmu import Access
 from emulator.isa import storage
+from emulator.isa.builder import Builder, Gpr
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, Gpr, Value
+from emulator.isa.values import Value
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

@@ -35,9 +35,10 @@ from emulator.cpu.state import (
 )
 from emulator.cpu.timers import INSTRUCTIONS_PER_TICK
 from emulator.isa import fpscr, sprs, storage
+from emulator.isa.builder import AnyWord, Builder, Gpr
 from emulator.isa.context import changes_more_than_context
 from emulator.isa.decode import insn
-from emulator.isa.values import AnyWord, Builder, Gpr, Value
+from emulator.isa.values import Value
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

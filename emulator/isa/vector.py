@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.isa import float_lanes, lanes, wide
+from emulator.isa.builder import Builder, Vr
 from emulator.isa.decode import insn
 from emulator.isa.lanes import Operation
-from emulator.isa.values import Builder, Value, Vr
+from emulator.isa.values import Value
 from emulator.isa.vector_move import require_vmx
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from emulator.cpu.interrupts import Interrupt, Vector
 from emulator.cpu.state import MSR_VMX
 from emulator.isa import lanes
+from emulator.isa.builder import Builder, Gpr, Vr
 from emulator.isa.decode import insn
 from emulator.isa.storage import address
-from emulator.isa.values import Builder, Gpr, Value, Vr, raises
+from emulator.isa.values import Value, raises
 
 if TYPE_CHECKING:
     from emulator.cpu.processor import Processor

@@ -12,8 +12,9 @@ from emulator.engines.names import handler_name
 from emulator.engines.python_source import print_form
 from emulator.isa import decode as table
 from emulator.isa.bits import mask32, mask64, rotate_left, sign_extend
+from emulator.isa.builder import Builder
 from emulator.isa.decode import PatternError, decode, find, insn, instructions, pack
-from emulator.isa.values import OPERATIONS, Builder
+from emulator.isa.values import OPERATIONS
 
 ROWS = instructions()
 
