@@ -13,9 +13,10 @@ With the NAME of a machine in k42.toml the line goes to that machine, and there 
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
 from gdbstub.stepping import Mode
+from gdbstub.target import TargetError
 from k42.bridge import add_bridge_options, look_at, make_surroundings, serve_bridge, type_on
 from k42.errors import UserError
 from k42.gdb_port import observers_of, serve_gdb_port
@@ -99,10 +101,17 @@ def _build(arguments: argparse.Namespace) -> Machine:
 async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: Ports) -> None:
     """Bring up a machine of our own."""
     runner = build_runner(machine, arguments)
+    target = EmulatorTarget(runner)
     ours, theirs = stream_pair()
 
     async def line() -> trio.abc.Stream:
         return theirs
+
+    def obstacle() -> str:
+        if target.stopped is None:
+            return ""
+        mend = f"`target remote {LOOPBACK}:{ports.emulator_gdb}`, and `detach` there"
+        return f"the machine itself is halted, at the emulator's stub: {mend}"
 
     async with trio.open_nursery() as nursery:
         kernel = Path(machine.program.path)
@@ -116,11 +125,10 @@ async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: P
             kernel,
             _reset(runner),
             options,
+            obstacle,
         )
         console = await wire.start(nursery)
-        stub = await nursery.start(
-            serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), EmulatorTarget(runner)
-        )
+        stub = await nursery.start(serve_gdb_port, Listen(LOOPBACK, ports.emulator_gdb), target)
         wire.server.place += f", the emulator's stub at {stub}"
         print(f"gdb      target remote {stub}   the emulator's stub", flush=True)
         nursery.start_soon(runner.attach, ours, line_port(machine))
@@ -145,9 +153,16 @@ async def _up_described(described: Description, arguments: argparse.Namespace) -
         nursery.cancel_scope.cancel()
 
 
+def _no_obstacle() -> str:
+    return ""
+
+
 @dataclass(slots=True)
 class _Wire:
-    """Everything on our side of one line: multiplexer, control socket, bridge, console."""
+    """Everything on our side of one line: multiplexer, control socket, bridge, console.
+
+    `obstacle` says why the kernel cannot be broken into at present, if that is known.
+    """
 
     line: Endpoint | StreamFactory
     arguments: argparse.Namespace
@@ -156,6 +171,7 @@ class _Wire:
     kernel: Path | None
     reset: Reset | None
     options: Options = Options()
+    obstacle: Callable[[], str] = _no_obstacle
     server: Server = field(init=False)
 
     async def start(self, nursery: trio.Nursery) -> Callable[[], Awaitable[None]]:
@@ -176,12 +192,21 @@ class _Wire:
 
     async def _serve_stub(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Put the bridge in front of the kernel's own stub."""
+        surroundings = make_surroundings(
+            self.kernel, self._break_in(), type_on(self.server), look_at(self.server)
+        )
+
+        async def break_in() -> None:
+            if obstacle := self.obstacle():
+                raise TargetError(errno.EBUSY, obstacle)
+            await surroundings.break_in()
+
         await serve_bridge(
             self.server.attach(GDB_CHANNEL, "the bridge"),
             Listen(LOOPBACK, self.ports.bridge),
             K42,
             self.mode,
-            make_surroundings(self.kernel, self._break_in(), type_on(self.server), look_at(self.server)),
+            replace(surroundings, break_in=break_in),
             observers_of(self.arguments),
             task_status=task_status,
         )
