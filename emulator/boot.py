@@ -32,7 +32,7 @@ from elftools.elf.elffile import ELFFile
 
 from emulator.bootinfo import BOOT_INFO_SIZE, Layout, boot_info
 from emulator.config import MachineConfig, MachineKind
-from emulator.cpu import mmu as pte
+from emulator.cpu import page_tables as pte
 from emulator.cpu.mmu import Mmu
 from emulator.cpu.state import (
     INDEX,
@@ -272,7 +272,7 @@ def _enter_kernel(program: Program, config: MachineConfig, state: CpuState, memo
     _enter_segment(memory, segment_table, kernel_segment, vsid)
     state.put("sdr1", table | PAGE_TABLE_ENTRIES_LOG2 - 14)
     state.put("asr", segment_table | pte.ASR_VALID)
-    if mmu.has_slb():
+    if mmu.tables.has_slb():
         mmu.slbmte(vsid << 12 | pte.SLB_KP, kernel_segment | pte.SLB_VALID)
     gpr = INDEX["gpr"]
     state.words[gpr + 1] = KERNEL_SPACE + stack_top - STACK_GAP

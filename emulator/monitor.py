@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.cpu import mmu as pte
-from emulator.cpu.mmu import Page, Segment
+from emulator.cpu import page_tables as pte
+from emulator.cpu.page_tables import Page, Segment
 from emulator.cpu.registers import SYSTEM, USER, Register
 from emulator.cpu.state import MSR_DR, MSR_IR
 from emulator.cpu.timers import INSTRUCTIONS_PER_SECOND, TIMEBASE_FREQUENCY
@@ -38,26 +38,26 @@ def _table(machine: Machine, registers: list[Register]) -> list[str]:
 
 def show_slb(machine: Machine) -> str:
     """Return the valid entries of the segment lookaside buffer."""
-    if not machine.mmu.has_slb():
+    if not machine.mmu.tables.has_slb():
         table = machine.state.get("asr") & pte.PAGE_MASK
         return f"this processor has no SLB; its segment table is at {table:#x}"
     lines = [
         f"{index:2}  esid {high >> 28:09x}  vsid {low >> 12:013x}  {_segment_flags(low)}"
-        for index, high, low in machine.mmu.slb()
+        for index, high, low in machine.mmu.tables.slb()
     ]
     return "\n".join(lines) if lines else "the SLB is empty"
 
 
 def show_translation(machine: Machine, ea: int) -> str:
     """Return how `ea` becomes a real address, step by step, as a load or fetch at this moment."""
-    mmu = machine.mmu
+    tables = machine.mmu.tables
     if not machine.state.msr & (MSR_IR | MSR_DR):
         return f"{ea:#x}: translation is off, real {ea & pte.REAL_MASK:#x}"
-    segment = mmu.segment(ea)
+    segment = tables.segment(ea)
     if segment is None:
         return f"{ea:#x}: no segment for esid {ea >> 28:#x}"
     lines = [f"{ea:#x}: {segment.source}, vsid {segment.vsid:#x}, {_segment_flags(segment.flags)}"]
-    page = mmu.page(segment, ea)
+    page = tables.page(segment, ea)
     if page is None:
         lines.append(f"no page table entry; groups {_groups(machine, segment, ea)}")
     else:
@@ -67,18 +67,18 @@ def show_translation(machine: Machine, ea: int) -> str:
 
 
 def _groups(machine: Machine, segment: Segment, ea: int) -> str:
-    primary, secondary = machine.mmu.groups_of(segment, ea)
+    primary, secondary = machine.mmu.tables.groups_of(segment, ea)
     return f"{primary:#x} and {secondary:#x}"
 
 
 def show_page_table(machine: Machine, *, entries: bool = False) -> str:
     """Return the page table's place and fill; with `entries` its first entries as well."""
-    origin, groups = machine.mmu.page_table()
+    origin, groups = machine.mmu.tables.page_table()
     valid = secondary = referenced = changed = large = 0
     fill = [0] * (pte.PTE_PER_GROUP + 1)
     of_group: dict[int, int] = {}
     shown: list[str] = []
-    for page in machine.mmu.entries():
+    for page in machine.mmu.tables.entries():
         valid += 1
         secondary += page.is_secondary
         referenced += bool(page.low & pte.PTE_REFERENCED)

@@ -35,7 +35,7 @@ def _go_on_if(t: Builder, may_go_on: Value) -> None:
 
 def _require_slb(processor: Processor) -> None:
     """Refuse what names SLB entries on a processor that has a segment table instead (K42 facts E.4)."""
-    if not processor.mmu.has_slb():
+    if not processor.mmu.tables.has_slb():
         raise illegal()
 
 

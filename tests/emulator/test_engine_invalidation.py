@@ -78,7 +78,7 @@ class Bench:
         """Choose places, sometimes remap one, and go on for a while."""
         for register in ADDRESSES:
             self.state.put("gpr", rng.choice(PLACES), register)
-        valid = {high >> 28 for _, high, _ in self.processor.mmu.slb()}
+        valid = {high >> 28 for _, high, _ in self.processor.mmu.tables.slb()}
         for segment in set(SEGMENTS) - valid:
             self.processor.mmu.slbmte(0x10 + segment << 12, segment << 28 | 1 << 27 | segment)
         segment = rng.choice(SEGMENTS)

@@ -200,7 +200,7 @@ def test_segment_registers_are_slb_entries(run):
         encode("mtsr", rs=3, sr=7), encode("mfsr", rt=5, sr=7), encode("mfsrin", rt=6, rb=4), setup=setup
     )
     assert processor.state.get("gpr", 5) == processor.state.get("gpr", 6) == 0x6012_3456
-    assert processor.mmu.segment(0x7000_0000).vsid == 0x12_3456
+    assert processor.mmu.tables.segment(0x7000_0000).vsid == 0x12_3456
 
 
 @pytest.mark.parametrize(

@@ -251,9 +251,9 @@ def test_slb_instructions() -> None:
     assert mmu.slbmfev(0) == 0x123 << 12 | 0x400
     mmu.slbmte(0x456 << 12 | 0x80, 0x30 << 28 | 1 << 27 | 9)
     mmu.slbia()
-    assert [index for index, _, _ in mmu.slb()] == [0]
+    assert [index for index, _, _ in mmu.tables.slb()] == [0]
     mmu.slbie(0x20 << 28)
-    assert list(mmu.slb()) == []
+    assert list(mmu.tables.slb()) == []
     with pytest.raises(Interrupt) as caught:
         mmu.translate(EA, Access.LOAD)
     assert caught.value.vector is Vector.DATA_SEGMENT
@@ -274,7 +274,7 @@ def test_page_table_outside_memory_holds_nothing() -> None:
     state.msr = MSR_SF | MSR_DR
     with pytest.raises(Interrupt):
         mmu.translate(EA, Access.LOAD)
-    assert list(mmu.entries()) == []
+    assert list(mmu.tables.entries()) == []
 
 
 def test_dabr_matches_kind_and_translation() -> None:

@@ -67,7 +67,7 @@ def run_translated(engine_class, pc, words, *, count=1, msr=TRANSLATED, hypervis
     state.put("sdr1", TABLE)
     for number, (page, real) in enumerate(PAGES.items()):
         mmu.slbmte(number << 12, page >> 28 << 28 | 1 << 27 | number)
-        group, _ = mmu.groups_of(mmu.segment(page), page)
+        group, _ = mmu.tables.groups_of(mmu.tables.segment(page), page)
         memory.write(group, struct.pack(">2Q", (number << 5 | page >> 23 & 0x1F) << 7 | 1, real | 0x192))
         memory.write(real, struct.pack(">I", ADD_ONE) * 1024)
     memory.write(PAGES[pc & -0x1000] + pc % 0x1000, struct.pack(f">{len(words)}I", *words))
