@@ -92,7 +92,7 @@ def test_kernel_is_entered_as_the_boot_program_leaves_it(kind: MachineKind) -> N
     assert state.get("gpr", 1) == 0xC000_0000_01FF_BF00
     assert state.get("gpr", 3) == 0xC000_0000_01FF_C000
     assert (state.get("sdr1"), state.get("asr")) == (0x500_0000, 0x504_0001)
-    assert list(mmu.slb()) == [(0, 0xC000_0000_0800_0000, 0x0001_C000_0000_0400)]
+    assert list(mmu.tables.slb()) == [(0, 0xC000_0000_0800_0000, 0x0001_C000_0000_0400)]
     # The kernel's 48 MB, three low pages, BootInfo and the stack, and nothing beside them.
     for virtual, real in (
         (0x200_0000, 0x200_0000),
@@ -115,7 +115,7 @@ def test_kernel_is_entered_as_the_boot_program_leaves_it(kind: MachineKind) -> N
 
 def test_an_older_processor_finds_the_kernel_by_its_segment_table() -> None:
     emulated = Machine(MachineConfig(pvr=0x0033_0000), load_elf(str(MINI)))
-    assert list(emulated.mmu.slb()) == []
+    assert list(emulated.mmu.tables.slb()) == []
     assert emulated.mmu.translate(0xC000_0000_0200_0000, Access.FETCH) == 0x200_0000
     assert emulated.run(100).instructions == 100
 
