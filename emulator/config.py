@@ -46,7 +46,7 @@ class MachineConfig:
             raise ValueError(f"memory size {self.memory}: give a multiple of {PAGE_SIZE} bytes up to {limit}")
 
 
-_SIZE = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)([kKmMgG]?)(i?[bB])?")
+_SIZE = re.compile(r"(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,16})([kKmMgG]?)(i?[bB])?")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -55,4 +55,5 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"size {text!r}: give a number, with K, M or G if you like")
-    return int(match[1], 0) * _UNITS[match[2].lower()]
+    number = match[1].lower()
+    return int(number, 16 if number.startswith("0x") else 10) * _UNITS[match[2].lower()]

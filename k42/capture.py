@@ -53,6 +53,9 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 def run_replay(arguments: argparse.Namespace) -> int:
     """Play the recording; status 1 when an answer differs."""
+    if arguments.to is None and arguments.as_server:
+        raise UserError("--as-server plays to a victim: say where that is with --to")
+    peer = None if arguments.to is None else parse_endpoint(arguments.to)
     try:
         data = Path(arguments.file).read_bytes()
         packets = list(read(data))
@@ -61,10 +64,9 @@ def run_replay(arguments: argparse.Namespace) -> int:
         raise _unreadable(arguments.file, error) from None
     if end is not None:
         print(f"{arguments.file} is cut off at byte {end}; this is what there is", file=sys.stderr)
-    if arguments.to is None:
+    if peer is None:
         divergence = replay_mux(packets)
     else:
-        peer = parse_endpoint(arguments.to)
         divergence = lifetime.run(_replay_to, peer, packets, not arguments.as_server)
     print(
         f"{len(packets)} packets: " + ("every answer as recorded" if divergence is None else str(divergence))

@@ -15,7 +15,7 @@ from k42.controls import find_control
 from k42.errors import UserError
 from k42.machines import find_machine, find_place, ports_of
 from k42.monitor import monitor_at
-from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.ports import LOOPBACK, Ports, add_base_option, refuse_base
 from k42.subcommand import add_subcommand
 from thinwire import lifetime
 from thinwire.console import run_console
@@ -50,8 +50,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Converse until the user leaves or the other end is closed."""
-    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
-    if arguments.endpoint and machine is None:
+    machine = None if arguments.endpoint is None else find_machine(arguments.endpoint)
+    if arguments.endpoint is not None and machine is None:
+        refuse_base(arguments)
         lifetime.run(_converse, find_place(arguments.endpoint), arguments)
     else:
         lifetime.run(_converse_here, ports_of(machine, arguments.base), arguments)

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from k42.errors import UserError
 from k42.gdb_programs import find_gdb
+from k42.subcommand import add_subcommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,9 @@ class Finding:
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("doctor", help="what is missing on this machine, and how to get it")
+    parser = add_subcommand(
+        subparsers, "doctor", "what is missing on this machine, and how to get it", "k42 doctor"
+    )
     parser.set_defaults(run=run)
 
 

@@ -19,7 +19,13 @@ from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from k42.errors import UserError
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
-from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
+from k42.machine_options import (
+    add_machine_options,
+    build_machine,
+    build_runner,
+    line_port,
+    machine_kind,
+)
 from k42.packet_log import add_log_option, start_packet_log
 from k42.pipe import stream_pair
 from k42.ports import DEFAULT_BASE, LOOPBACK, Ports
@@ -48,7 +54,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--line",
         metavar="ENDPOINT",
-        help=f"where the machine's line is (default listen:{Ports(DEFAULT_BASE).line}; none for lpar)",
+        help=f"where the machine's line is (default listen:{Ports(DEFAULT_BASE).line}; none for lpar, or "
+        "with --console)",
     )
     parser.add_argument("--gdb", metavar="HOST:PORT", help="offer the emulator's own gdb stub there")
     add_observe_option(parser)
@@ -62,11 +69,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the machine to its end."""
+    _check(arguments)
     start_packet_log(arguments.log)
-    if arguments.halt and arguments.gdb is None:
-        raise UserError("--halt waits for gdb: say where with --gdb PORT")
-    if arguments.observe is not None and arguments.gdb is None:
-        raise UserError("--observe is for those who look beside the gdb of --gdb: give that as well")
     line = _line(arguments)
     gdb = None if arguments.gdb is None else parse_endpoint(arguments.gdb, listens=True)
     machine = build_machine(arguments)
@@ -82,10 +86,30 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise UserError for an option that would come to nothing."""
+    if arguments.gdb is None:
+        if arguments.halt:
+            raise UserError("--halt waits for gdb: say where with --gdb PORT")
+        if arguments.observe is not None:
+            raise UserError("--observe is for those who look beside the gdb of --gdb: give that as well")
+        if arguments.log is not None:
+            raise UserError("--log is for the packets of gdb: say where it connects, with --gdb PORT")
+    if arguments.console is not None:
+        kind = machine_kind(arguments)
+        if kind is MachineKind.HARDWARE:
+            raise UserError(
+                "--console: a hardware machine has no console beside its line: choose --machine mambo or "
+                "lpar, or see the line's with `k42 up`"
+            )
+        if kind is MachineKind.LPAR and arguments.line is not None:
+            raise UserError("--line: the line of an lpar machine is its console: leave out this or --console")
+
+
 def _line(arguments: argparse.Namespace) -> Endpoint | None:
     if arguments.line is not None:
         return parse_endpoint(arguments.line)
-    if arguments.machine == MachineKind.LPAR.value or arguments.console is not None:
+    if machine_kind(arguments) is MachineKind.LPAR or arguments.console is not None:
         return None
     return parse_endpoint(f"listen:{Ports(DEFAULT_BASE).line}")
 

@@ -18,9 +18,9 @@ from gdbstub.memory_cache import LINE
 from k42.controls import find_control
 from k42.errors import UserError
 from k42.gdb_programs import ARCHITECTURE, find_gdb
-from k42.kernel import find_kernel
+from k42.kernel import find_symbols, guest_kernel
 from k42.machines import find_machine, find_place, ports_of
-from k42.ports import LOOPBACK, Ports, add_base_option
+from k42.ports import LOOPBACK, Ports, add_base_option, refuse_base
 from k42.subcommand import add_subcommand
 from thinwire.endpoints import Connect, ConnectUnix, Device, Endpoint
 
@@ -52,14 +52,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Become gdb; returns only by raising UserError."""
     program = find_gdb()
-    machine = find_machine(arguments.endpoint) if arguments.endpoint else None
-    if arguments.endpoint and machine is None:
+    machine = None if arguments.endpoint is None else find_machine(arguments.endpoint)
+    if arguments.endpoint is not None and machine is None:
+        refuse_base(arguments)
         place = find_place(arguments.endpoint)
         endpoint, neighbours = gdb_address(place), ports_around(place)
     else:
         neighbours = [ports_of(machine, arguments.base)]
         endpoint = find_listener(neighbours[0])
-    kernel = find_kernel(arguments.kernel or (machine.symbols if machine else None))
+    symbols = arguments.kernel or (machine.symbols if machine else None)
+    kernel = guest_kernel() if symbols is None else find_symbols(symbols)
     command = [program, *connect_arguments(endpoint, kernel), *arguments.foreign]
     environment = dict(os.environ)
     # Another machine's console must not be typed on.

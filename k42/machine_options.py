@@ -7,14 +7,24 @@ import argparse
 from emulator.boot import Program, load_elf, load_raw
 from emulator.config import MachineConfig, MachineKind, parse_size
 from emulator.devices.port import Port
+from emulator.engines import NAMES
 from emulator.machine import Machine
 from emulator.runner import MachineRunner, Pace
 from k42.errors import UserError
 from k42.kernel import find_kernel
 
+#: The options by which a user says what to emulate; None where he has not said.
+_OPTIONS = ("machine", "memory", "engine", "time", "raw", "entry")
+_MEMORY = "128M"
 
-def add_machine_options(parser: argparse.ArgumentParser, *, named: bool = False) -> None:
-    """Declare them; `build_machine` and `build_runner` read them.  `named`: a name in k42.toml will do."""
+
+def add_machine_options(
+    parser: argparse.ArgumentParser, *, named: bool = False, has_clock: bool = True
+) -> None:
+    """Declare them; `build_machine` and `build_runner` read them.
+
+    `named`: a name in k42.toml will do.  `has_clock`: the host's clock may matter.
+    """
     parser.add_argument(
         "kernel",
         nargs="?",
@@ -26,36 +36,48 @@ def add_machine_options(parser: argparse.ArgumentParser, *, named: bool = False)
     parser.add_argument(
         "--machine",
         choices=[kind.value for kind in MachineKind],
-        default=MachineKind.HARDWARE.value,
-        help="what the kernel believes to run on (default %(default)s)",
+        help=f"what the kernel believes to run on (default {MachineKind.HARDWARE.value})",
     )
-    parser.add_argument(
-        "--memory", default="128M", metavar="SIZE", help="such as 256M or 1G (default %(default)s)"
-    )
+    parser.add_argument("--memory", metavar="SIZE", help=f"such as 256M or 1G (default {_MEMORY})")
     parser.add_argument(
         "--engine",
-        choices=("auto", "reference", "threaded"),
-        default="auto",
-        help="what executes the instructions (default %(default)s)",
+        choices=NAMES,
+        help=f"what executes the instructions (default {NAMES[0]})",
     )
-    parser.add_argument(
-        "--time",
-        choices=[pace.value for pace in Pace],
-        default=Pace.HOST.value,
-        help="an idle guest waits for the host's clock, or time jumps on (default %(default)s)",
-    )
+    if has_clock:
+        parser.add_argument(
+            "--time",
+            choices=[pace.value for pace in Pace],
+            help=f"an idle guest waits for the host's clock, or time jumps on (default {Pace.HOST.value})",
+        )
     parser.add_argument("--raw", metavar="ADDR", help="the image is raw and goes to this real address")
     parser.add_argument(
         "--entry", metavar="ADDR", help="where a raw image is entered (default: where it begins)"
     )
 
 
+def refuse_machine_options(arguments: argparse.Namespace, instead: str, *others: str) -> None:
+    """Raise UserError if an option, one of `others` perhaps, is for a machine of our own, where there is
+    `instead` of one.
+    """
+    for name in (*_OPTIONS, *others):
+        if getattr(arguments, name, None) is not None:
+            raise UserError(f"--{name} is for a machine of our own: leave it out with {instead}")
+
+
+def machine_kind(arguments: argparse.Namespace) -> MachineKind:
+    """Return what the kernel is to believe to run on."""
+    return MachineKind(arguments.machine or MachineKind.HARDWARE)
+
+
 def build_machine(arguments: argparse.Namespace) -> Machine:
     """Return the machine the options describe, at its first instruction.  Raises UserError, LoadError."""
     try:
-        config = MachineConfig(
-            kind=MachineKind(arguments.machine), memory=parse_size(arguments.memory), engine=arguments.engine
-        )
+        memory = parse_size(_MEMORY if arguments.memory is None else arguments.memory)
+    except ValueError as error:
+        raise UserError(f"--memory: {error}") from None
+    try:
+        config = MachineConfig(machine_kind(arguments), memory, arguments.engine or NAMES[0])
         return Machine(config, load_program(arguments))
     except ValueError as error:
         raise UserError(str(error)) from None
@@ -76,7 +98,7 @@ def load_program(arguments: argparse.Namespace) -> Program:
 
 def build_runner(machine: Machine, arguments: argparse.Namespace, *, halted: bool = False) -> MachineRunner:
     """Return the runner for `machine`."""
-    return MachineRunner(machine, halted=halted, pace=Pace(arguments.time))
+    return MachineRunner(machine, halted=halted, pace=Pace(arguments.time or Pace.HOST))
 
 
 def parse_number(text: str, option: str) -> int:

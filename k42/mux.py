@@ -40,6 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "channels",
         metavar="CHANNEL",
         nargs="*",
+        default=[],
         help="what a channel is joined to (default: 2102 gdb:2103 2104 2105 2106)",
     )
     mux_options.add_arguments(parser)
@@ -65,7 +66,6 @@ async def _serve(arguments: argparse.Namespace) -> None:
     specs = arguments.channels or machine.channels()
     openers: Mapping[str, Opener] = {"gdb": partial(open_bridge_channel, mode=machine.step_mode)}
     channels = assign_channels(specs, openers, bind=arguments.bind)
-    mux_options.warn_if_open("k42 mux", arguments.bind)
     control = arguments.control or default_path("mux")
     line = parse_endpoint(machine.line) if described else find_place(machine.line)
     options = mux_options.choose(arguments)
@@ -76,6 +76,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
     async with trio.open_nursery() as nursery:
         server: Server = await nursery.start(multiplex)
+        mux_options.warn_if_open("k42 mux", arguments.bind)
         await open_control(server, control, nursery, reset_by(machine.reset_command))
         messages = Journal(2 if isinstance(line, Stdio) else 1)  # not onto the wire
         for number, port in sorted(server.ports.items()):

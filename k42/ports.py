@@ -9,6 +9,7 @@ import argparse
 from dataclasses import dataclass
 
 from k42.errors import UserError
+from thinwire.endpoints import is_number
 
 DEFAULT_BASE = 2102
 LOOPBACK = "127.0.0.1"
@@ -16,6 +17,7 @@ LOOPBACK = "127.0.0.1"
 FURTHER_CHANNELS = (2, 3, 4)
 #: The emulator's own gdb stub, well clear of the 8 channels of a set.
 _EMULATOR_GDB = 10
+LOWEST, HIGHEST = 2, 65535 - _EMULATOR_GDB
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,8 @@ class Ports:
     base: int = DEFAULT_BASE
 
     def __post_init__(self) -> None:
-        if not 2 <= self.base <= 65535 - _EMULATOR_GDB:
-            raise UserError(f"--base {self.base}: choose a port between 2 and {65535 - _EMULATOR_GDB}")
+        if not LOWEST <= self.base <= HIGHEST:
+            raise UserError(f"base port {self.base}: choose one between {LOWEST} and {HIGHEST}")
 
     @property
     def line(self) -> int:
@@ -51,7 +53,7 @@ class Ports:
     def around_gdb(cls, port: int) -> list[Ports]:
         """The sets of ports in which `port` is one that gdb connects to."""
         bases = (port - 1, port - _EMULATOR_GDB)
-        return [cls(base) for base in bases if 2 <= base <= 65535 - _EMULATOR_GDB]
+        return [cls(base) for base in bases if LOWEST <= base <= HIGHEST]
 
     def channel(self, number: int) -> int:
         """The port of a further thinwire channel."""
@@ -62,7 +64,19 @@ def add_base_option(parser: argparse.ArgumentParser) -> None:
     """Declare `--base`, for every command that finds or offers our ports."""
     parser.add_argument(
         "--base",
-        type=int,
+        type=_base,
         metavar="PORT",
         help=f"base port (default {DEFAULT_BASE}, or what k42.toml says)",
     )
+
+
+def _base(text: str) -> int:
+    if not is_number(text, HIGHEST) or int(text) < LOWEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port between {LOWEST} and {HIGHEST}")
+    return int(text)
+
+
+def refuse_base(arguments: argparse.Namespace) -> None:
+    """Raise UserError if there is a base beside an endpoint that is a whole place already."""
+    if arguments.base is not None:
+        raise UserError(f"--base finds the ports of this machine: leave it out with {arguments.endpoint}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -16,15 +17,18 @@ from emulator.symbols import Symbols, read_symbols
 from emulator.trace import MACHINE_REGISTERS, Step, TraceError, TraceReader, TraceWriter, format_step
 from gdbstub.quirks import AUTO, ROWS
 from k42.errors import UserError, only_error
-from k42.kernel import find_kernel
-from k42.machine_options import add_machine_options, build_machine, parse_number
+from k42.kernel import find_kernel, find_symbols
+from k42.machine_options import add_machine_options, build_machine, parse_number, refuse_machine_options
 from k42.progress import Progress
 from k42.remote_trace import record_remote
 from k42.subcommand import add_subcommand
 from k42.wired_machine import WiredMachine
 from thinwire import lifetime
+from thinwire.endpoints import is_number
 
-MOST_STEPS = 1_000_000_000
+MOST_STEPS = 999_999_999
+#: Guest time (seconds) to get to where the recording begins.
+WITHIN = 60.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _register_record(parser: argparse.ArgumentParser) -> None:
-    add_machine_options(parser)
+    add_machine_options(parser, has_clock=False)
     parser.add_argument(
         "--from",
         dest="start",
@@ -61,14 +65,13 @@ def _register_record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=_steps, required=True, metavar="N", help="how many instructions")
     parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
     parser.add_argument(
-        "--type", default="", metavar="TEXT", help=r"type this on the way to --from; \r is Enter"
+        "--type", type=_keys, metavar="TEXT", help=r"type this on the way to --from; \r is Enter"
     )
     parser.add_argument(
         "--within",
         type=_seconds,
-        default=60.0,
         metavar="SECONDS",
-        help="guest time to get to --from (%(default)g)",
+        help=f"guest time to get to --from (default {WITHIN:g})",
     )
     parser.add_argument(
         "--remote", metavar="ENDPOINT", help="step whatever this stub debugs instead of a machine of our own"
@@ -76,8 +79,7 @@ def _register_record(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stub",
         choices=sorted(ROWS),
-        default=AUTO.name,
-        help="the kind of that stub (default %(default)s)",
+        help=f"the kind of that stub (default {AUTO.name})",
     )
     parser.set_defaults(run=run_record)
 
@@ -92,9 +94,17 @@ def _register_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _steps(text: str) -> int:
-    if not text.isdecimal() or int(text) > MOST_STEPS:
+    if not is_number(text, MOST_STEPS):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of steps up to {MOST_STEPS}")
     return int(text)
+
+
+def _keys(text: str) -> bytes:
+    """Return what typing `text` sends: its bytes, and what a backslash stands for."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("unicode_escape").encode("latin-1")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(rf"{text!r}: a backslash is \\, and a byte \r, \t or \x1d") from None
 
 
 def _seconds(text: str) -> float:
@@ -114,15 +124,21 @@ def run_record(arguments: argparse.Namespace) -> int:
     """Record; what was recorded until Ctrl-C stays in the file."""
     if arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps}: give a number from 1 to {MOST_STEPS}")
-    if arguments.remote is not None and arguments.type:
-        raise UserError("--type is for a machine of our own: with --remote, type on its console")
-    if arguments.type and arguments.start is None:
-        raise UserError("--type is typed on the way to --from: say where that is, such as --from main")
+    if arguments.remote is not None:
+        if arguments.type:
+            raise UserError("--type is for a machine of our own: with --remote, type on its console")
+        refuse_machine_options(arguments, "--remote", "within")
+    elif arguments.stub is not None:
+        raise UserError("--stub is the kind of a stub elsewhere: say where that is with --remote")
+    for name in ("type", "within"):
+        if getattr(arguments, name) is not None and arguments.start is None:
+            raise UserError(f"--{name} is for the way to --from: say where that is, such as --from main")
     kernel = find_kernel(arguments.kernel)
     symbols = read_symbols(str(kernel))
     start = None if arguments.start is None else find_address(arguments.start, symbols, kernel)
     try:
-        with open_file(arguments.out, "wb") as file:
+        # What an older trace holds is kept until there is a new one.
+        with open_file(arguments.out, "ab") as file:
             if arguments.remote is None:
                 done = _record_here(arguments, start, file, str(kernel))
             else:
@@ -135,7 +151,7 @@ def run_record(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_file(name: str, mode: Literal["rb", "wb"]) -> BinaryIO:
+def open_file(name: str, mode: Literal["rb", "ab"]) -> BinaryIO:
     """Open a file.  Raises UserError."""
     try:
         return open(name, mode)
@@ -156,12 +172,11 @@ def find_address(text: str, symbols: Symbols, kernel: Path) -> int:
 
 
 def _record_here(arguments: argparse.Namespace, start: int | None, file: BinaryIO, kernel: str) -> int:
-    typing = arguments.type.encode("latin-1", "replace").decode("unicode_escape").encode("latin-1")
-    wired = WiredMachine(build_machine(arguments), typing)
+    wired = WiredMachine(build_machine(arguments), arguments.type or b"")
     with Progress("instructions on the way") as progress:
         if start is not None:
-            wired.run_to(start, arguments.within, progress.show)
-    writer = TraceWriter(file, MACHINE_REGISTERS, kernel)
+            wired.run_to(start, arguments.within or WITHIN, progress.show)
+    writer = _begin(file, MACHINE_REGISTERS, kernel)
     done = 0
     with Progress("steps", of=arguments.steps) as progress:
         for step in wired.record(arguments.steps):
@@ -176,11 +191,11 @@ async def _record_remote(
 ) -> int:
     steps: AsyncIterator[Step]
     done = 0
-    async with record_remote(arguments.remote, ROWS[arguments.stub], start, arguments.steps) as (
+    async with record_remote(arguments.remote, ROWS[arguments.stub or AUTO.name], start, arguments.steps) as (
         widths,
         steps,
     ):
-        writer = TraceWriter(file, widths, kernel)
+        writer = _begin(file, widths, kernel)
         with Progress("steps", of=arguments.steps) as progress:
             async for step in steps:
                 writer.write(step)
@@ -189,15 +204,23 @@ async def _record_remote(
     return done
 
 
+def _begin(file: BinaryIO, widths: Mapping[str, int], kernel: str) -> TraceWriter:
+    """Begin a trace in `file`, in place of whatever it held."""
+    with suppress(OSError):  # a pipe or a device holds nothing
+        file.truncate(0)
+    return TraceWriter(file, widths, kernel)
+
+
 # Showing.
 
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Print a line a step."""
+    named = None if arguments.kernel is None else find_symbols(arguments.kernel)
     with open_file(arguments.file, "rb") as file:
         try:
             reader = TraceReader(file)
-            symbols = _symbols(arguments.kernel or reader.path)
+            symbols = _symbols(reader.path) if named is None else read_symbols(str(named))
             for line in _lines(reader, symbols, arguments):
                 print(line)
         except TraceError as error:
@@ -207,6 +230,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def _symbols(path: str) -> Symbols:
+    """Return the symbols of the file a trace names, which need not be here."""
     try:
         return read_symbols(path)
     except OSError:

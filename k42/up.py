@@ -23,6 +23,7 @@ from pathlib import Path
 import trio
 
 from emulator.debug import EmulatorTarget
+from emulator.engines import preparations
 from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
@@ -31,8 +32,14 @@ from gdbstub.target import TargetError
 from k42.bridge import add_bridge_options, look_at, make_surroundings, serve_bridge, type_on
 from k42.errors import UserError
 from k42.gdb_port import observers_of, serve_gdb_port
-from k42.kernel import find_kernel, guest_kernel
-from k42.machine_options import add_machine_options, build_machine, build_runner, line_port
+from k42.kernel import find_symbols, guest_kernel
+from k42.machine_options import (
+    add_machine_options,
+    build_machine,
+    build_runner,
+    line_port,
+    refuse_machine_options,
+)
 from k42.machines import FILE, Description, find_machine, ports_of, reset_by
 from k42.monitor import monitor_of
 from k42.packet_log import start_packet_log
@@ -80,10 +87,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Run until the user leaves the console, or for ever without one."""
     start_packet_log(arguments.log)
-    described = find_machine(arguments.kernel) if arguments.kernel else None
+    described = None if arguments.kernel is None else find_machine(arguments.kernel)
     if described is None:
         lifetime.run(_up_emulated, _build(arguments), arguments, ports_of(None, arguments.base))
     else:
+        refuse_machine_options(arguments, f"{arguments.kernel}, a machine of {FILE}")
         lifetime.run(_up_described, described, arguments)
     return 0
 
@@ -132,7 +140,7 @@ async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: P
         wire.server.place += f", the emulator's stub at {stub}"
         print(f"gdb      target remote {stub}   the emulator's stub", flush=True)
         nursery.start_soon(runner.attach, ours, line_port(machine))
-        nursery.start_soon(runner.run)
+        nursery.start_soon(_run, runner)
         nursery.start_soon(_start_again, runner, wire.server)
         await console()
         nursery.cancel_scope.cancel()
@@ -140,7 +148,7 @@ async def _up_emulated(machine: Machine, arguments: argparse.Namespace, ports: P
 
 async def _up_described(described: Description, arguments: argparse.Namespace) -> None:
     """Bring up everything but the machine, which k42.toml describes."""
-    kernel = None if described.symbols is None else find_kernel(described.symbols)
+    kernel = None if described.symbols is None else find_symbols(described.symbols)
     line = parse_endpoint(described.line)
     options = described.options()
     ports = ports_of(described, arguments.base)
@@ -245,6 +253,15 @@ def _channels(ports: Ports) -> dict[int, AnyChannel]:
         GDB_CHANNEL: InProcess("the bridge"),
         **{number: Listen(LOOPBACK, ports.channel(number)) for number in FURTHER_CHANNELS},
     }
+
+
+async def _run(runner: MachineRunner) -> None:
+    """Run the machine for ever.  What a first start has to compile is compiled before, beside this thread:
+    whoever asks for the status meanwhile has seconds to wait otherwise.
+    """
+    for prepare in preparations(runner.machine.config.engine):
+        await trio.to_thread.run_sync(prepare)
+    await runner.run()
 
 
 async def _start_again(runner: MachineRunner, server: Server) -> None:

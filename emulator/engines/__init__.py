@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 from emulator.cpu.processor import Engine, Processor
@@ -15,6 +16,10 @@ from emulator.cpu.processor import Engine, Processor
 log = logging.getLogger("emulator")
 
 NAMES = ("auto", "reference", "threaded")
+#: The sections of the instruction set that the start of a kernel executes.
+EVERYDAY = (
+    "branch", "arithmetic", "logic", "load_store", "storage_control", "float_move", "system", "translation",
+)  # fmt: skip
 
 
 def engine_named(name: str) -> Callable[[Processor], Engine]:
@@ -37,3 +42,17 @@ def engine_named(name: str) -> Callable[[Processor], Engine]:
             raise ValueError("engine threaded needs llvmlite: pip install llvmlite")
         case _:
             raise ValueError(f"engine {name!r}: there are {', '.join(NAMES)}")
+
+
+def preparations(name: str) -> list[Callable[[], object]]:
+    """Return what the engine called `name` has to compile for nearly every kernel, in pieces of a second.
+
+    It compiles whatever it meets at that moment, in whoever's thread; who has others to serve meanwhile does
+    this before, in another thread.
+    """
+    if name == "reference" or find_spec("llvmlite") is None:
+        return []
+    from emulator.engines import native
+
+    groups = [native.Group(section, True) for section in EVERYDAY]
+    return [partial(native.handlers, group) for group in (*groups, native.PAIRS)]
