@@ -30,10 +30,12 @@ STUB_FILES = (
     "wire.", "thinwire", "port.", "uart", "zilog", "comport", "hypervisor.", "hvchan", "simulator.",
 )  # fmt: skip
 
-#: Our guest's way in and out, and `thread_switch`, which shares the part that saves a frame.
+#: Our guest's way in and out, `thread_switch`, which shares the part that saves a frame, and what the stub
+#: reads and writes memory by that may not be there.
 TRAP_FUNCTIONS = (
     "vector_stub", "trap_entry", "thread_switch", "frame_resume",
-    "trap_dispatch", "memory_fault_taken", "segment_miss", "clock_after_trap",
+    "trap_dispatch", "memory_fault_taken", "segment_miss", "segment_map", "clock_after_trap",
+    "memory_read", "memory_write", "expect_fault", "access_succeeded",
 )  # fmt: skip
 
 #: A variable may be this much longer than what is in it, and so many of its size are tried.
