@@ -8,23 +8,26 @@ read of channel 17 is answered with an 'A', like every write.
 its answer. The stream may be a `trio.SocketStream` or anything else with the two methods of `ByteStream`;
 this module imports no trio. A simulator that offers a console and echoes channel 1 is this long:
 
+    from contextlib import suppress
+    import trio
     from thinwire.victim import Victim
 
     async def machine(stream):
         victim = Victim(stream)
-        await victim.start()
-        await victim.print("Hello from the machine\\n")
-        while True:
-            ready = await victim.select(0)
-            if 0 in ready:
-                typed = await victim.read(0, 256)
-                await victim.write(0, b"you typed " + typed)
-            if 1 in ready:
-                await victim.write(1, await victim.read(1, 2046))
-            if not ready:
-                await trio.sleep(0.1)
+        with suppress(EOFError, trio.BrokenResourceError):  # the multiplexer has left, and may come back
+            await victim.start()
+            await victim.print("Hello from the machine\\r\\n")
+            while True:
+                ready = await victim.select(0)
+                if 0 in ready:
+                    typed = await victim.read(0, 256)
+                    await victim.write(0, b"you typed " + typed)
+                if 1 in ready:
+                    await victim.write(1, await victim.read(1, 2046))
+                if not ready:
+                    await trio.sleep(0.1)
 
-    trio.run(trio.serve_tcp, machine, 2101)     # and: thinwire3 localhost:2101 2102 2103
+    trio.run(trio.serve_tcp, machine, 2101)  # and: thinwire3 localhost:2101 2102 2103
 """
 
 from collections import deque
