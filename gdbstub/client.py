@@ -332,6 +332,20 @@ class RemoteTarget:
         """Return what the stub calls a thread."""
         return await self._threads.name(thread)
 
+    @property
+    def executable_name(self) -> str:
+        """The kernel's file, if the stub's owner knows it."""
+        return self._surroundings.executable
+
+    async def read_executable(self) -> bytes:
+        """Return the file's content: it is read here, not over the stub's line.  Raises TargetError."""
+        try:
+            return await trio.Path(self.executable_name).read_bytes()
+        except OSError as error:
+            raise TargetError(
+                error.errno or errno.EIO, f"{self.executable_name}: {error.strerror}"
+            ) from error
+
     async def monitor(self, command: str) -> str:
         """Carry out our own commands; hand others to the stub."""
         own = monitor.carry_out(self, command)

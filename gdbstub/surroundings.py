@@ -34,7 +34,8 @@ class Surroundings:
     are the addresses of the stub's own code, where a trap would kill it.  `register_blocks` are places where
     its registers may lie in memory; they are tried.  `console` brings the last of what the console
     shows.  `text` tells what a kernel's file says is at an address and never changes, and `function` which
-    function it has there.
+    function it has there.  `executable` is that file's absolute name, for a debugger without a
+    file.
     """
 
     break_in: Callable[[], Awaitable[None]] = _no_way_in
@@ -46,3 +47,4 @@ class Surroundings:
     console: Callable[[], Awaitable[bytes]] = _no_console
     text: Callable[[int, int], bytes | None] = lambda addr, length: None
     function: Callable[[int], range | None] = lambda addr: None
+    executable: str = ""

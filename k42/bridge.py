@@ -70,7 +70,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "console's own line, a PORT, pty or stdio to put that console on (default: its text is printed)",
     )
     parser.add_argument(
-        "--kernel", metavar="FILE", help="makes steps cheaper, and names functions in messages"
+        "--kernel",
+        metavar="FILE",
+        help="makes steps cheaper, names functions in messages, and is there for a gdb without a file",
     )
     add_bridge_options(parser)
     parser.set_defaults(run=run)
@@ -224,6 +226,7 @@ def make_surroundings(
             register_blocks=find_register_blocks(kernel),
             text=find_text(kernel),
             function=find_functions(symbols),
+            executable=str(kernel.resolve()),
         )
     if break_in is not None and type_ is not None:
         known = replace(known, break_in=partial(type_, keys(break_in)))

@@ -68,6 +68,28 @@ def test_attach_is_quiet_at_any_delay(delay: float) -> None:
     assert "<main" in output, output
 
 
+def test_a_gdb_without_a_file_takes_it_from_the_bridge_and_with_it_the_byte_order() -> None:
+    stub = stopped_stub()
+    output = ""
+
+    async def use(port: int) -> None:
+        nonlocal output
+        output = await program.run_gdb(port, "show endian", "break fib if n == 2", "continue", file=False)
+
+    with_bridge(stub, use, Surroundings(executable=str(program.build())))
+    assert "currently big endian" in output and "Breakpoint 1, fib (n=n@entry=2)" in output, output
+    assert_quiet(stub)
+
+
+@pytest.mark.parametrize("executable", ["", "/nowhere/kernel.elf"])
+def test_a_gdb_with_a_file_does_not_need_the_bridge_s(executable: str) -> None:
+    stub = stopped_stub()
+    output = debug(
+        stub, ["break fib", "continue", "detach"], surroundings=Surroundings(executable=executable)
+    )
+    assert "Breakpoint 1, fib" in output, output
+
+
 def test_breakpoint_backtrace_finish_print_call() -> None:
     output = debug(
         stopped_stub(),
