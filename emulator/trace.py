@@ -100,7 +100,11 @@ class TraceReader:
         """Read the header.  Raises TraceError."""
         self._file = file
         self._offset = 0
-        if self._take(len(MAGIC)) != MAGIC:
+        magic = file.read(len(MAGIC))
+        self._offset = len(magic)
+        if not magic:
+            raise TraceError("the trace is empty: its recording did not get to the first step")
+        if magic != MAGIC:
             raise TraceError("not a trace file: it does not begin with K42STEP1")
         length = int.from_bytes(self._take(4), "big")
         if length > LONGEST_HEADER:

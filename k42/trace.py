@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -136,18 +138,26 @@ def run_record(arguments: argparse.Namespace) -> int:
     kernel = find_kernel(arguments.kernel)
     symbols = read_symbols(str(kernel))
     start = None if arguments.start is None else find_address(arguments.start, symbols, kernel)
-    try:
-        # What an older trace holds is kept until there is a new one.
-        with open_file(arguments.out, "ab") as file:
+    # What an older trace holds is kept until there is a new one.
+    with open_file(arguments.out, "ab") as file:
+        recording = _Recording(file, str(kernel), arguments.steps)
+        try:
             if arguments.remote is None:
-                done = _record_here(arguments, start, file, str(kernel))
+                _record_here(arguments, start, recording)
             else:
-                done = lifetime.run(_record_remote, arguments, start, file, str(kernel))
-    except BaseException as error:
-        if isinstance(only_error(error), KeyboardInterrupt):
-            print(f"interrupted; the steps so far are in {arguments.out}", file=sys.stderr)
-        raise
-    print(f"{done} steps in {arguments.out} ({os.path.getsize(arguments.out)} bytes)")
+                lifetime.run(_record_remote, arguments, start, recording)
+        except BaseException as error:
+            if isinstance(only_error(error), KeyboardInterrupt):
+                so_far = f"the steps so far are in {arguments.out}" if recording.done else "no step was made"
+                print(f"interrupted; {so_far}", file=sys.stderr)
+            raise
+        file.flush()
+        written = os.fstat(file.fileno())
+    size = f" ({written.st_size} bytes)" if stat.S_ISREG(written.st_mode) else ""
+    is_our_output = os.path.samestat(written, os.fstat(1))
+    print(
+        f"{recording.done} steps in {arguments.out}{size}", file=sys.stderr if is_our_output else sys.stdout
+    )
     return 0
 
 
@@ -171,44 +181,47 @@ def find_address(text: str, symbols: Symbols, kernel: Path) -> int:
     raise UserError(f"--from {text}: {kernel} has no such symbol (an address is written 0x...)")
 
 
-def _record_here(arguments: argparse.Namespace, start: int | None, file: BinaryIO, kernel: str) -> int:
+@dataclass(slots=True)
+class _Recording:
+    """A trace on its way into a file."""
+
+    file: BinaryIO
+    kernel: str
+    steps: int
+    done: int = 0
+
+    @contextmanager
+    def write(self, widths: Mapping[str, int]) -> Iterator[Callable[[Step], None]]:
+        """Begin the trace, in place of whatever the file held; gives what appends a step to it."""
+        with suppress(OSError):  # a pipe or a device holds nothing
+            self.file.truncate(0)
+        writer = TraceWriter(self.file, widths, self.kernel)
+        with Progress("steps", of=self.steps) as progress:
+
+            def write(step: Step) -> None:
+                writer.write(step)
+                self.done += 1
+                progress.show(self.done)
+
+            yield write
+
+
+def _record_here(arguments: argparse.Namespace, start: int | None, recording: _Recording) -> None:
     wired = WiredMachine(build_machine(arguments), arguments.type or b"")
     with Progress("instructions on the way") as progress:
         if start is not None:
             wired.run_to(start, arguments.within or WITHIN, progress.show)
-    writer = _begin(file, MACHINE_REGISTERS, kernel)
-    done = 0
-    with Progress("steps", of=arguments.steps) as progress:
+    with recording.write(MACHINE_REGISTERS) as write:
         for step in wired.record(arguments.steps):
-            writer.write(step)
-            done += 1
-            progress.show(done)
-    return done
+            write(step)
 
 
-async def _record_remote(
-    arguments: argparse.Namespace, start: int | None, file: BinaryIO, kernel: str
-) -> int:
-    steps: AsyncIterator[Step]
-    done = 0
-    async with record_remote(arguments.remote, ROWS[arguments.stub or AUTO.name], start, arguments.steps) as (
-        widths,
-        steps,
-    ):
-        writer = _begin(file, widths, kernel)
-        with Progress("steps", of=arguments.steps) as progress:
+async def _record_remote(arguments: argparse.Namespace, start: int | None, recording: _Recording) -> None:
+    kind = ROWS[arguments.stub or AUTO.name]
+    async with record_remote(arguments.remote, kind, start, arguments.steps) as (widths, steps):
+        with recording.write(widths) as write:
             async for step in steps:
-                writer.write(step)
-                done += 1
-                progress.show(done)
-    return done
-
-
-def _begin(file: BinaryIO, widths: Mapping[str, int], kernel: str) -> TraceWriter:
-    """Begin a trace in `file`, in place of whatever it held."""
-    with suppress(OSError):  # a pipe or a device holds nothing
-        file.truncate(0)
-    return TraceWriter(file, widths, kernel)
+                write(step)
 
 
 # Showing.

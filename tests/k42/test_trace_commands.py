@@ -85,3 +85,38 @@ def test_a_full_disk_is_one_line(k42: Path, tmp_path: Path) -> None:
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert "No space left" in line
+
+
+def test_a_trace_on_standard_output_has_nothing_beside_it(k42: Path, tmp_path: Path) -> None:
+    record = [str(k42), "trace", "record", "--steps", "300", "--out"]
+    out = tmp_path / "steps.trace"
+    subprocess.run([*record, str(out)], check=True, stdout=subprocess.DEVNULL, timeout=90)
+    piped = subprocess.run([*record, "/dev/stdout"], capture_output=True, timeout=90)
+    assert (piped.returncode, piped.stdout) == (0, out.read_bytes())
+    assert piped.stderr == b"300 steps in /dev/stdout\n"
+
+
+def test_what_did_not_begin_leaves_the_older_trace(k42: Path, tmp_path: Path) -> None:
+    out = tmp_path / "steps.trace"
+    out.write_bytes(b"a trace that took a night")
+    record = [str(k42), "trace", "record", "--out", str(out), "--steps", "9", "--from", "0x10"]
+    terminal, stderr = pty.openpty()
+    process = subprocess.Popen(record, stdout=subprocess.DEVNULL, stderr=stderr)
+    os.close(stderr)
+    said = b""
+    while b"on the way" not in said:
+        said += os.read(terminal, 4096)
+    process.send_signal(signal.SIGINT)
+    while b"no step was made" not in said:
+        said += os.read(terminal, 4096)
+    assert process.wait(60) == 130
+    os.close(terminal)
+    assert out.read_bytes() == b"a trace that took a night"
+
+
+def test_an_empty_trace_is_called_so(k42: Path) -> None:
+    shown = subprocess.run(
+        [str(k42), "trace", "show", "/dev/null"], capture_output=True, text=True, timeout=60
+    )
+    assert shown.returncode == 2
+    assert "the trace is empty" in shown.stderr
