@@ -127,7 +127,7 @@ def _plan_return(words: list[int], pc: int, register: Callable[[str], int]) -> P
     """Run from mtsrr0 or mtsrr1 to where the rfid after it goes."""
     sources: dict[int, int] = {}
     changed: set[int] = set()
-    exits: set[int] = set()
+    targets: set[int] = set()
     for index, word in enumerate(words):
         place = pc + INSTRUCTION_SIZE * index
         source = word >> 21 & 31
@@ -140,7 +140,7 @@ def _plan_return(words: list[int], pc: int, register: Callable[[str], int]) -> P
                 target = ppc64.static_target(word, place)
                 if target is None or word & 1:
                     return Impossible(f"a branch at {place:#x} lies between mtsrr0 and rfid")
-                exits.add(target)
+                targets.add(target)
             case Flow.RETURN_FROM_INTERRUPT:
                 if ppc64.SRR0 not in sources:
                     return Impossible(
@@ -148,8 +148,8 @@ def _plan_return(words: list[int], pc: int, register: Callable[[str], int]) -> P
                     )
                 if sources.get(ppc64.SRR1, 0) & MSR_PR:
                     return Impossible("rfid leaves the kernel here")
-                exits.add(sources[ppc64.SRR0] & ~3)
-                return Run(tuple(sorted(exits)))
+                ways_out = {target for target in targets if not pc <= target <= place}
+                return Run(tuple(sorted({*ways_out, sources[ppc64.SRR0] & ~3})))
             case _:
                 changed |= _may_change(word)
     return Impossible("no rfid follows mtsrr0 within reach; set a breakpoint after it")
