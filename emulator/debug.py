@@ -21,8 +21,8 @@ from emulator.cpu.mmu import Watch
 from emulator.cpu.registers import REGISTERS, SYSTEM
 from emulator.cpu.state import INDEX, CpuState
 from emulator.machine import Machine
-from emulator.monitor import show_page_table, show_registers, show_slb, show_time, show_translation
-from emulator.runner import FINAL, MachineRunner, Pace, describe
+from emulator.monitor_commands import BadCommand, MonitorCommands
+from emulator.runner import FINAL, MachineRunner, describe
 from gdbstub.ppc64 import ALTIVEC, spr_feature
 from gdbstub.ppc64 import describe as describe_ppc64
 from gdbstub.target import (
@@ -74,21 +74,6 @@ _SIGNAL_OF_EXCEPTION: dict[int, int] = {
     Vector.VMX_ASSIST: SIGFPE,
 }
 
-_HELP = """\
-help                 this
-reset                power off and on; stopped at the first instruction
-catch EXCEPTION      stop when it is taken, by name or by vector (0x700); catch: what is caught; catch off
-registers            general, special and system registers
-slb                  the segment lookaside buffer
-translate ADDR       how an effective address becomes real
-htab [entries]       the hashed page table: its fill, or its entries
-info time            instructions, guest time, timebase, decrementer
-single-step-mode     always hardware: the machine executes one instruction
-time host|virtual    an idle guest waits for the host's clock, or time jumps to its next event
-quit                 end the emulator
-"""
-
-
 # The `g` block as it lies in the state, for it is read at every stop: general and floating-point registers,
 # then the ones named here.
 _BLOCK = struct.Struct(">64Q QQI QQI I")
@@ -135,9 +120,9 @@ class EmulatorTarget:
         """`quit_emulator` is what `monitor quit` calls."""
         self._runner = runner
         self._machine = runner.machine
-        self._quit = quit_emulator
         self._breakpoints: dict[Breakpoint, Condition | None] = {}
         self._catches = Catches()
+        self._commands = MonitorCommands(runner, self._catches, self._plant, quit_emulator)
         self._look = _Inspection(self._machine)
         self._told: tuple[Exit, StopReason] | None = None
         # What the breakpoints of an address ask for: breakpoints are reached far more often than planted.
@@ -324,65 +309,10 @@ class EmulatorTarget:
             ) from error
 
     async def monitor(self, command: str) -> str:
-        return (await self._answer(command)).rstrip() + "\n"
-
-    async def _answer(self, command: str) -> str:
-        machine = self._machine
-        match command.split():
-            case [] | ["help"]:
-                return _HELP
-            case ["reset"]:
-                await self._runner.reset()
-                return f"reset; stopped at {machine.state.pc:#x}"
-            case ["registers"]:
-                return await self._show(show_registers)
-            case ["catch"]:
-                return self._catches.show()
-            case ["catch", which]:
-                return await self._catch(which)
-            case ["slb"]:
-                return await self._show(show_slb)
-            case ["translate", text]:
-                address = _address(text)
-                return await self._show(lambda machine: show_translation(machine, address))
-            case ["htab"] | ["htab", "summary"]:
-                return await self._show(show_page_table)
-            case ["htab", "entries"]:
-                return await self._show(lambda machine: show_page_table(machine, entries=True))
-            case ["info", "time"]:
-                return await self._show(show_time)
-            case ["single-step-mode"] | ["single-step-mode", "auto" | "hardware"]:
-                return (
-                    "single-step-mode is hardware: the machine executes one instruction, interrupts included"
-                )
-            case ["single-step-mode", "software"]:
-                return "single-step-mode stays hardware: the machine steps by itself and plants no traps"
-            case ["single-step-mode", mode]:
-                return f"single-step-mode is one of auto, hardware, software; not {mode}"
-            case ["time", ("host" | "virtual") as pace]:
-                self._runner.pace = Pace(pace)
-                return f"time: {pace}"
-            case ["quit"] if self._quit is not None:
-                self._quit()
-                return "the emulator ends"
-            case _:
-                raise TargetError(
-                    errno.EINVAL, f"monitor {command}: unknown; `monitor help` lists the commands"
-                )
-
-    async def _catch(self, which: str) -> str:
-        if which == "off":
-            self._catches.clear()
-        else:
-            try:
-                self._catches.add(which)
-            except ValueError as error:
-                raise TargetError(errno.EINVAL, str(error)) from None
-        await self._plant()
-        return self._catches.show()
-
-    async def _show(self, show: Callable[[Machine], str]) -> str:
-        return show(await self._runner.at_rest())
+        try:
+            return (await self._commands.answer(command)).rstrip() + "\n"
+        except BadCommand as error:
+            raise TargetError(errno.EINVAL, str(error)) from None
 
 
 def _name(number: int) -> str:
@@ -395,12 +325,3 @@ def _name(number: int) -> str:
 
 def _no_register(number: int) -> TargetError:
     return TargetError(errno.EINVAL, f"there is no register {number}")
-
-
-def _address(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise TargetError(
-            errno.EINVAL, f"{text!r} is not an address; write it as 0xc000000002000000"
-        ) from None
