@@ -159,6 +159,7 @@ class Dialogue:
         for event in self._decoder.feed(data):
             match event:
                 case Packet(body) if self._is_echo(body):
+                    self._has_heard_text = True
                     self.events.append(Output(packet.frame(body)))
                 case Packet(body):
                     self._damaged = 0
@@ -169,7 +170,7 @@ class Dialogue:
                     if self.state is State.SENT:
                         self._repeating, self._repeats_due = b"", 0
                         self._on_ack()
-                    elif self._is_among_text:
+                    elif self.is_among_text:
                         self.events.append(Output(packet.ACK))
                 case Nak():
                     self._on_nak()
@@ -190,8 +191,8 @@ class Dialogue:
         return data
 
     @property
-    def _is_among_text(self) -> bool:
-        """True where a `+` or a `-` may be a console's."""
+    def is_among_text(self) -> bool:
+        """True where a `+` or a `-` may be a console's, and what we send may be read by a terminal."""
         return self.quirks.shares_the_line and (self._has_heard_text or not self.quirks.announces_with_nak)
 
     def _is_echo(self, body: bytes) -> bool:
@@ -217,12 +218,12 @@ class Dialogue:
 
     def _on_nak(self) -> None:
         self._was_refused = self.state is State.SENT
-        if self.state is State.QUIET and self.quirks.announces_with_nak and not self._is_among_text:
+        if self.state is State.QUIET and self.quirks.announces_with_nak and not self.is_among_text:
             if self._given_up:
                 self._adopt()
             else:
                 self.events.append(Stopped(None))
-        elif self._is_among_text:
+        elif self.is_among_text:
             self.events.append(Output(packet.NAK))
         elif (
             self.state is State.SENT

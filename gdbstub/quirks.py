@@ -44,8 +44,6 @@ class Quirks:
     tells_stop_by_text: tuple[bytes, ...] = ()
     #: `D` and `k` make nobody attached, so that the next stop may come without a word.
     forgets_debugger: bool = False
-    #: What makes a terminal forget the packet it has taken for its user's typing.
-    erase: bytes = b""
     #: Resumed at an address where it has a breakpoint of its own, it skips the instruction.
     skips_at_own_trap: bool = False
     #: What its `g` block really holds, where that is not `default`.
@@ -165,7 +163,6 @@ KGDB = Quirks(
     obeys_interrupts=False,
     tells_stop_by_text=(b"KGDB: Waiting for", b"KGDB: Entering KGDB"),
     forgets_debugger=True,
-    erase=b"\x15",
     skips_at_own_trap=True,
     wire=_KGDB_WIRE,
     saved=_PT_REGS,

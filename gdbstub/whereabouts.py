@@ -53,6 +53,9 @@ ENTRY_PATIENCE = 1.0
 # The end of a text that is searched for the news of a stop.
 LONGEST_SIGN = 100
 
+# Control-U, by which a terminal forgets what has been typed.
+ERASE = b"\x15"
+
 Job = Callable[[], Awaitable[StopReason]]
 
 
@@ -229,9 +232,9 @@ class Whereabouts:
         """Ask where the target stands.  None if nobody answers in time, so it runs."""
         with trio.move_on_after(PROBE_PATIENCE), suppress(Silence):
             return await self.run.ask_stop(PROBE_PATIENCE / 3)
-        if self._link.quirks.erase:
+        if self._link.dialogue.is_among_text:
             # What we asked stands on somebody's command line now.
-            await self._link.type(self._link.quirks.erase)
+            await self._link.type(ERASE)
         return None
 
     # How a stop is brought about

@@ -50,6 +50,11 @@ def with_kgdb(
     return b"".join(texts)
 
 
+async def within_patience(main: Callable[[], Awaitable[None]]) -> None:
+    with trio.fail_after(PATIENCE):
+        await main()
+
+
 async def stop(target: RemoteTarget) -> None:
     if target.stopped is None:
         await target.interrupt()
@@ -336,3 +341,19 @@ def test_a_reset_since_the_stop_is_found_out_before_gdb_gives_up(has_read_the_qu
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.05))
     assert after.typed.rpartition(b"$")[2].endswith(b"\x15")
     assert after.log[0] == b"?"
+
+
+def test_a_question_to_a_terminal_is_wiped_out_before_anybody_knows_what_stub_it_is() -> None:
+    stub = kgdb()
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        async with trio.open_nursery() as nursery, connect(ours, AUTO) as target:
+            nursery.start_soon(stub.boot, theirs)
+            with pytest.raises(TargetError, match="enter its debugger"):
+                await target.interrupt()
+            await when(lambda: stub.typed.endswith(b"\x15"))
+            nursery.cancel_scope.cancel()
+
+    trio.run(within_patience, main)
+    assert stub.typed.startswith(b"$?#3f")
