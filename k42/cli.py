@@ -19,7 +19,7 @@ from importlib.metadata import version
 
 from emulator.boot import LoadError
 from k42.errors import UserError, only_error
-from thinwire import interrupts, lifetime
+from thinwire import lifetime
 from thinwire.arguments import Parser, separate
 from thinwire.control import ControlError
 from thinwire.endpoints import EndpointError
@@ -62,7 +62,7 @@ def _run(argv: Sequence[str] | None) -> int:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(arguments.verbose, 2)]
     logging.basicConfig(level=level, handlers=[handler])
     try:
-        with interrupts.raised():
+        with lifetime.interruptible():
             return int(arguments.run(arguments))
     except BaseException as error:
         match only_error(error):

@@ -26,7 +26,7 @@ from pathlib import Path
 import trio
 
 from thinwire import arguments as options
-from thinwire import interrupts, lifetime
+from thinwire import lifetime
 from thinwire.channels import CONNECTIONS
 from thinwire.control import open_control
 from thinwire.endpoints import (
@@ -72,7 +72,7 @@ def run(program: str, words: Sequence[str]) -> int:
         channels = assign_channels(_modern(given.specs, protocol, program), bind=given.bind)
         chosen = options.choose(given, protocol=protocol, speeds=speeds, replay=False, end_on_exit=True)
         options.warn_if_open(program, given.bind)
-        with interrupts.raised():
+        with lifetime.interruptible():
             has_ended = lifetime.run(_serve, program, line, channels, chosen, given, messages)
         return TERMINATED if has_ended else 0
     except (lifetime.Terminated, KeyboardInterrupt):

@@ -1,10 +1,10 @@
 """How long a program of ours runs: until its work ends, an interrupt, or a request to terminate.
 
 `run` is `trio.run` with SIGTERM and SIGHUP heard: they cancel the work, so that links, sockets and terminals
-are put back, and then raise `Terminated`. Ctrl-C arrives as KeyboardInterrupt where trio can clean up. A
-signal that whoever started us has ignored stays ignored: `nohup` does that to SIGHUP, and a script's shell
-does it to the SIGINT of what it puts into the background. The second SIGTERM is the system's own: it ends
-the process whatever that is doing.
+are put back, and then raise `Terminated`. Ctrl-C arrives as KeyboardInterrupt where trio can clean up, if it
+is an exception at all (`interruptible`). A signal that whoever started us has ignored stays ignored: `nohup`
+does that to SIGHUP, and a script's shell does it to the SIGINT of what it puts into the background. The
+second SIGTERM is the system's own: it ends the process whatever that is doing.
 
 What has been imported until then is kept from the garbage collector, which would look through all of it now
 and then, and let nothing else run for 15 ms.
@@ -18,7 +18,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, TypeVarTuple
 
 import trio
@@ -61,6 +62,19 @@ async def _run(main: Callable[[*Arguments], Awaitable[Result]], arguments: tuple
     with scope:
         return await main(*arguments)
     raise Terminated(requested[0])
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt here, although `interrupts.end_the_process` was called before."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def keep_standard_descriptors() -> None:
