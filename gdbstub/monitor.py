@@ -22,19 +22,12 @@ def _single_step_mode(target: RemoteTarget, argument: str) -> str:
             target.mode = Mode(argument)
         except ValueError:
             return f"single-step-mode is one of auto, hardware, software; not {argument}\n"
-        if target.mode is Mode.HARDWARE and not target.quirks.steps_by_detach and not _steps_itself(target):
-            target.mode = Mode.AUTO
-            return "this stub has no hardware step; single-step-mode is auto\n"
     return f"single-step-mode is {target.mode.value}: {explain(target)}\n"
-
-
-def _steps_itself(target: RemoteTarget) -> bool:
-    return target.quirks.has(commands.Step)
 
 
 def explain(target: RemoteTarget) -> str:
     """Return what the mode means for this stub."""
-    if _steps_itself(target):
+    if target.quirks.has(commands.Step):
         return "the stub steps by itself"
     if target.mode is Mode.HARDWARE:
         return "MSR[SE] and a detach, with three lines on the console for each step"

@@ -77,6 +77,9 @@ def test_conformance_our_own_server(quirks: Quirks) -> None:
                     await target.interrupt()
                     assert (await target.wait_stop()).signal == SIGINT
                     assert await target.monitor("hello") == "you said hello\n"
+                    assert "hardware: the stub steps by itself" in await target.monitor(
+                        "single-step-mode hardware"
+                    )
                     await target.detach()
 
     trio.run(main)
