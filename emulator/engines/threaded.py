@@ -1,9 +1,8 @@
 """The threaded engine: predecoded records, each executed by a native handler that tail-calls the next one's.
 
 A code page is 1,024 records (engines/layout) for the words of a 4 KB page, and one more whose handler goes
-on in the next page.  It belongs to an effective page, a real page and a mode.  A record is born with the
-handler `decode`, which comes back here; a breakpoint is the handler `breakpoint`; forgetting a page is
-writing `decode` again.
+on in the next page.  It belongs to an effective page, a real page and a mode.  What stands in its records is
+engines/record_writer's; a record that is not decoded yet comes back here.
 
 Native code comes to Python for what it cannot do itself: a load or store whose page is not in the TLB (but
 for most of the UART's registers, engines/llvm_uart), a helper, a jump whose target is not in the jump table.
@@ -18,23 +17,23 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from emulator.cpu.exits import Exit, ExitKind, Leave
 from emulator.cpu.mmu import Access
 from emulator.cpu.processor import Processor
 from emulator.cpu.state import INDEX, MASK64, MSR_IR, MSR_PR, MSR_SF
 from emulator.engines import layout, native
-from emulator.engines.code_page import WORDS_PER_RECORD, CodePage
+from emulator.engines.code_page import CodePage
 from emulator.engines.data_copies import DataCopies
 from emulator.engines.hot_loops import HotLoops
 from emulator.engines.layout import PAGE, RECORD_SIZE, RECORDS_PER_PAGE
-from emulator.engines.prepared import Prepared, Preparer
+from emulator.engines.prepared import Preparer
+from emulator.engines.record_writer import RecordWriter
 from emulator.engines.run import run
 from emulator.isa.values import Helper
 
 _PC, _ICOUNT, _SLEPT = INDEX["pc"], INDEX["icount"], INDEX["time_slept"]
-_FIRST_SINGLE = layout.SINGLES_OFFSET // 8
 _LOAD = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 3)
 _STORE = ctypes.CFUNCTYPE(None, *[ctypes.c_uint64] * 4)
 _CALL = ctypes.CFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * 7)
@@ -52,33 +51,26 @@ class ThreadedEngine:
         self._processor = processor
         self._words = processor.state.words
         common = native.handlers(native.Group("branch", True))
-        self._decode_handler = common.address("h_decode")
-        self._breakpoint_handler = common.address("h_breakpoint")
         self._stop_handler = common.address("h_stop")
-        self._page_end_handler = common.address("h_page_end")
         self._enter = _ENTER(common.address("enter"))
         self._data = data = DataCopies(processor)
         self._helpers: dict[int, Helper] = {
             layout.FILL_LOAD: lambda _, address: data.offer(address, Access.LOAD),
             layout.FILL_STORE: lambda _, address: data.offer(address, Access.STORE),
         }
-        self._preparer = Preparer(self._helpers)
+        preparer = Preparer(self._helpers)
         self._pages: dict[tuple[int, int, bool], CodePage] = {}
         self._pages_of_real: dict[int, list[CodePage]] = {}
         self._pages_of_start: dict[int, list[CodePage]] = {}
         self._fetches: dict[int, CodePage] = {}
-        self._breakpoints: frozenset[int] = frozenset()
-        # The instructions under breakpoints, by their records, and a page where one of them is executed, at
-        # its own place; h_stop may be planted behind it and does not matter there.
-        self._copies: dict[int, array[int]] = {}
-        self._aside = array("Q", [0]) * layout.PAGE_WORDS
         self._generation = -1
         self._is64 = True
         self._raised: BaseException | None = None
         self._jumps = array("Q", [0]) * (layout.JUMP_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._code_pages = array("Q", [0]) * (layout.CODE_PAGE_ENTRIES * layout.JUMP_ENTRY_SIZE // 8)
         self._callbacks = (_LOAD(self._load), _STORE(self._store), _CALL(self._call), _LOOKUP(self._lookup))
-        self.loops = HotLoops(self._jumps, self._preparer.forms)
+        self.loops = HotLoops(self._jumps, preparer.forms)
+        self._records = RecordWriter(processor, preparer, self.loops)
         processor.invalidate_code = self.invalidate
         processor.mmu.on_forget = self._forget_translations
         self._connect()
@@ -98,7 +90,7 @@ class ThreadedEngine:
             first = max(real - page, 0) // 4
             last = min(real + length - page + 3, PAGE) // 4
             for code in self._pages_of_real.get(page, ()):
-                self._renew(code, first, last)
+                self._records.renew(code, first, last)
 
     def flush_translations(self) -> None:
         """Forget every cached translation."""
@@ -106,13 +98,11 @@ class ThreadedEngine:
 
     def set_breakpoints(self, addresses: frozenset[int]) -> None:
         """Stop before an instruction at any of these addresses, except the first of a run."""
-        changed = addresses ^ self._breakpoints
-        self._breakpoints = addresses
+        changed = addresses ^ self._records.breakpoints
+        self._records.breakpoints = addresses
         for address in changed:
             for code in self._pages_of_start.get(address & -PAGE, ()):
-                index = (address & PAGE - 1) >> 2
-                self._forget(code, index, index + 1)
-                self._copies.pop(code.address + RECORD_SIZE * index, None)
+                self._records.forget_breakpoint(code, (address & PAGE - 1) >> 2)
 
     # Running.
 
@@ -153,8 +143,8 @@ class ThreadedEngine:
             code = self._page(pc)
             index = (pc & PAGE - 1) >> 2
             record = code.address + RECORD_SIZE * index
-            if is_first and pc in self._breakpoints:
-                record = self._put_aside(code, index)
+            if is_first and pc in self._records.breakpoints:
+                record = self._records.put_aside(code, index)
             is_first = False
             words[layout.END] = words[_ICOUNT] + left
             words[layout.REASON] = layout.REASON_NONE
@@ -168,7 +158,7 @@ class ThreadedEngine:
                     self._note(left)
                 case layout.REASON_DECODE:
                     pc = words[_PC]
-                    self._decode_line(self._page(pc), (pc & PAGE - 1) >> 2, RECORDS_PER_PAGE)
+                    self._records.decode_line(self._page(pc), (pc & PAGE - 1) >> 2, RECORDS_PER_PAGE)
                 case layout.REASON_BREAKPOINT:
                     if self._processor.is_wanted():
                         raise Leave(ExitKind.BREAKPOINT, retry=True)
@@ -183,25 +173,6 @@ class ThreadedEngine:
         code = self._fetches.get(pc & -PAGE | self._words[layout.JUMP_CONTEXT])
         if code is not None:
             self.loops.note(code, (pc & PAGE - 1) >> 2, count)
-
-    def _put_aside(self, code: CodePage, index: int) -> int:
-        """Return the address of a copy of the record under a breakpoint, which goes on behind the breakpoint.
-
-        There is one place for such copies: nothing comes back to one.
-        """
-        words, at = code.words, WORDS_PER_RECORD * index
-        record = code.address + RECORD_SIZE * index
-        if words[at] != self._breakpoint_handler:
-            self._decode_line(code, index, 1)
-        if not words[at + 1]:
-            self._decode_line(code, index, 1, ignore_breakpoints=True)
-            following = words[at + 3] + 4 & (MASK64 if code.is64 else 0xFFFF_FFFF)
-            copy = words[at : at + WORDS_PER_RECORD] + array("Q", [self._page_end_handler, 0, 0, following])
-            self._copies[record] = copy
-            words[at] = self._breakpoint_handler
-            words[at + 1] = 1
-        self._aside[at : at + 2 * WORDS_PER_RECORD] = self._copies[record]
-        return self._aside.buffer_info()[0] + RECORD_SIZE * index
 
     def _unplant(self) -> None:
         """Take away the h_stop that native code left behind (engines/llvm_records)."""
@@ -262,56 +233,17 @@ class ThreadedEngine:
 
     def _new_page(self, identity: tuple[int, int, bool]) -> CodePage:
         if len(self._pages) >= MAX_CODE_PAGES:
-            for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches, self._copies):
+            for kept in (self._pages, self._pages_of_real, self._pages_of_start, self._fetches):
                 kept.clear()
+            self._records.forget_copies()
             self._words[layout.PLANTED] = 0
             self._forget_jumps()
         start, real, is64 = identity
-        words = array("Q", [0]) * layout.PAGE_WORDS
-        words[3:_FIRST_SINGLE:WORDS_PER_RECORD] = array("Q", range(start, start + PAGE, 4)) + array(
-            "Q", [start + PAGE & (MASK64 if is64 else 0xFFFF_FFFF)]
-        )
-        words[WORDS_PER_RECORD * RECORDS_PER_PAGE] = self._page_end_handler
-        code = CodePage(start, real, is64, words, words.buffer_info()[0])
-        self._forget(code, 0, RECORDS_PER_PAGE)
+        code = self._records.blank(start, real, is64)
         self._pages[identity] = code
         self._pages_of_real.setdefault(real, []).append(code)
         self._pages_of_start.setdefault(start, []).append(code)
         return code
-
-    def _forget(self, code: CodePage, first: int, last: int) -> None:
-        """Make records [first, last) undecoded, and the one before, which may execute the first as well."""
-        first = max(first - 1, 0)
-        if code.loops:
-            self.loops.forget(code, first, last, self._decode_handler)
-        handlers = array("Q", [self._decode_handler]) * (last - first)
-        code.words[WORDS_PER_RECORD * first : WORDS_PER_RECORD * last : WORDS_PER_RECORD] = handlers
-        code.words[_FIRST_SINGLE + first : _FIRST_SINGLE + last] = array("Q", [0]) * (last - first)
-
-    def _renew(self, code: CodePage, first: int, last: int) -> None:
-        """Forget those of the records [first, last) whose words are not those they were decoded from.
-
-        One changed word is what a guest does that patches its code again and again: it is decoded at once.
-        """
-        now, then = (
-            array("I", self._code_words(code.real + 4 * first, last - first)),
-            code.decoded[first:last],
-        )
-        if now == then:
-            return
-        code.decoded[first:last] = now
-        # As one number, since most often it is one word of 32.
-        difference = int.from_bytes(now, "little") ^ int.from_bytes(then, "little")
-        changed = 0
-        while difference:
-            place = ((difference & -difference).bit_length() - 1) // 32
-            index = first + place
-            difference &= ~(0xFFFF_FFFF << 32 * place)
-            changed += 1
-            self._forget(code, index, index + 1)
-        # Where h_stop is planted it must be met, or a record that comes here.
-        if changed == 1 and not self._words[layout.PLANTED]:
-            self._decode_line(code, max(index - 1, 0), 3)
 
     def _forget_jumps(self) -> None:
         """Empty the jump table and the table of code pages.
@@ -321,82 +253,6 @@ class ThreadedEngine:
         for table in (self._jumps, self._code_pages):
             ctypes.memset(table.buffer_info()[0], 0, table.itemsize * len(table))
             table[0] = 4
-
-    def _decode_line(
-        self, code: CodePage, first: int, count: int, *, ignore_breakpoints: bool = False
-    ) -> None:
-        """Decode up to `count` records from `first` on, until one already decoded, or a jump beyond which
-        nothing of this line leads."""
-        words, prepare, breakpoints = code.words, self._preparer.prepare, self._breakpoints
-        furthest = first
-        last = min(first + count, RECORDS_PER_PAGE)
-        before: Prepared | None = None
-        for index, word in enumerate(self._code_words(code.real + 4 * first, last - first), first):
-            at = WORDS_PER_RECORD * index
-            if words[at] != self._decode_handler and index != first:
-                if before is not None and before.followers is not None:
-                    self._fuse(words, at, before, prepare(code.decoded[index], code.is64))
-                return
-            code.decoded[index] = word
-            pc = code.start + 4 * index
-            if breakpoints and pc in breakpoints and not ignore_breakpoints:
-                words[at] = self._breakpoint_handler
-                words[at + 1] = 0  # no copy of what is under it yet
-                before = None
-                continue
-            entry = prepare(word, code.is64)
-            words[at + 2] = entry.slots
-            if entry.near_handler:
-                furthest = max(furthest, self._place_branch(code, at, pc, entry))
-            else:
-                words[at + 1] = entry.immediate
-                words[at] = entry.handler
-            if before is not None and before.followers is not None:
-                self._fuse(words, at, before, entry)
-            if not entry.ends_line:
-                before = entry
-            elif index < furthest:
-                before = None
-            else:
-                return
-
-    def _fuse(self, words: array[int], at: int, first: Prepared, second: Prepared) -> None:
-        """Let the record before `at` execute the one at `at` as well, if the two are a pair."""
-        assert first.followers is not None
-        own = words[_FIRST_SINGLE + at // WORDS_PER_RECORD] or words[at]
-        if own not in (second.handler, second.near_handler):
-            return
-        for link, handler, near_handler in first.followers.get(second.form, ()):
-            if link is None or link.holds(first.slots, second.slots):
-                is_near = second.near_handler == own != second.handler
-                words[_FIRST_SINGLE + at // WORDS_PER_RECORD - 1] = words[at - WORDS_PER_RECORD]
-                words[at - WORDS_PER_RECORD] = near_handler if is_near else handler
-                return
-
-    def _code_words(self, real: int, count: int) -> Iterable[int]:
-        """Return `count` instruction words at real address `real`."""
-        memory = self._processor.memory
-        if not memory.is_ram(real, 4 * count):
-            return (memory.load(real + 4 * n, 4) for n in range(count))
-        words = array("I", memory.read(real, 4 * count))
-        words.byteswap()
-        return words
-
-    def _place_branch(self, code: CodePage, at: int, pc: int, entry: Prepared) -> int:
-        """Write a direct branch: to a record if it stays in the page, else to an address.
-
-        Returns the number of that record, or 0.
-        """
-        mask = MASK64 if code.is64 else 0xFFFF_FFFF
-        target = entry.immediate + (pc if entry.is_relative else 0) & mask
-        if target & -PAGE == code.start:
-            number = (target & PAGE - 1) >> 2
-            code.words[at + 1] = code.address + RECORD_SIZE * number
-            code.words[at] = entry.near_handler
-            return number
-        code.words[at + 1] = target
-        code.words[at] = entry.handler
-        return 0
 
     # Callbacks.  None of them lets an exception into native code.
 
