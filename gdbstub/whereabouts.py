@@ -177,6 +177,7 @@ class Whereabouts:
         self.reason = None
         self._threads.forget()
         self._nursery.start_soon(self._carry_out, job, before)
+        self._wake()
 
     async def _carry_out(self, job: Job, before: StopReason | None) -> None:
         """Do `job` until the target stands still.  If it fails before running, the target stands as

@@ -357,3 +357,20 @@ def test_a_question_to_a_terminal_is_wiped_out_before_anybody_knows_what_stub_it
 
     trio.run(within_patience, main)
     assert stub.typed.startswith(b"$?#3f")
+
+
+@pytest.mark.parametrize("leave", ["detach", "kill", "resume"])
+def test_what_is_typed_while_the_kernel_stands_reaches_it_when_it_runs(leave: str) -> None:
+    stub = kgdb()
+    stub.target.machine.write(stub.target.machine.pc, bytes.fromhex("48000000"))
+
+    async def use(target: RemoteTarget) -> None:
+        await stop(target)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(target.type, b"ls\r")
+            await trio.testing.wait_all_tasks_blocked()
+            assert not stub.typed
+            await (target.resume(GO) if leave == "resume" else getattr(target, leave)())
+            await when(lambda: stub.typed == b"ls\r")
+
+    with_kgdb(stub, use)
