@@ -28,8 +28,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "k42 mux localhost:2101 2102 gdb:2103 --capture wire.pcapng",
         "k42 mux k1                    the machine that k42.toml calls k1",
         notes="A CHANNEL is PORT, HOST:PORT, unix:PATH, listen-unix:PATH, pty[:LINK], stdio, stdout,\n"
-        "stderr, log:FILE, exec:COMMAND, gdb:PORT (the bridge to the kernel's stub) or - (not used);\n"
-        "channels are numbered from 0, and `:` goes on at the next multiple of 8.",
+        "stderr, log:FILE, log+time:FILE, exec:COMMAND, gdb:PORT (the bridge to the kernel's stub)\n"
+        "or - (not used); channels are numbered from 0, and `:` goes on at the next multiple of 8.",
     )
     parser.add_argument(
         "victim",

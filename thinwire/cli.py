@@ -126,7 +126,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
         program,
         description="Multiplex the channels of a K42 victim over its one line.",
         epilog="A SPEC is PORT, HOST:PORT, stdin, stdout, stderr, listen-unix:PATH, unix:PATH, pty[:LINK], "
-        "log:FILE, exec:COMMAND, or : for the next set of 8.",
+        "log:FILE, log+time:FILE, exec:COMMAND, or : for the next set of 8.",
         allow_abbrev=False,
     )
     parser.add_argument("-verbose", action="store_true", help="print every transfer")

@@ -35,6 +35,7 @@ from thinwire.sockets import open_unix, reason
 Reset = Callable[[], Awaitable[str]]
 """Resets the machine; returns what to tell the user, raises OSError if it failed."""
 
+_COMMANDS = "status, observe N, attach N, take N, inject N LENGTH, reset"
 MAX_LINE = 200
 MAX_INJECTION = 64 * 1024
 
@@ -90,10 +91,10 @@ async def _serve_client(server: Server, stream: trio.SocketStream, name: str, re
             await _inject(server, stream, int(number), int(length), rest)
         case ["reset"]:
             await _reset(stream, reset)
-        case ["observe" | "attach" | "take" | "inject", number, *_]:
+        case ["observe" | "attach" | "take" | "inject", number, *_] if not _is_channel(server, number):
             await _refuse(stream, f"there is no channel {number}")
         case _:
-            await _refuse(stream, f"unknown command {line[:40]!r}")
+            await _refuse(stream, f"{line[:40]!r} is no command; there are {_COMMANDS}")
 
 
 async def _inject(server: Server, stream: trio.SocketStream, number: int, length: int, data: bytes) -> None:

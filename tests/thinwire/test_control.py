@@ -110,20 +110,24 @@ def test_nonsense_is_refused_in_a_line(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with controlled(path) as (_, victim):
-            for nonsense in (
-                b"\n",
-                b"frobnicate\n",
-                b"attach 7\n",
-                b"inject 0 x\n",
-                b"\xff" * 500,
-                b"observe\n",
-                "observe \u00b2\n".encode(),
-                "inject 0 \u00b2\n".encode(),
+            for nonsense, mend in (
+                (b"\n", "is no command"),
+                (b"frobnicate\n", "'frobnicate' is no command; there are status, observe N"),
+                (b"attach 7\n", "there is no channel 7"),
+                (b"inject 7 x\n", "there is no channel 7"),
+                (b"inject 0 x\n", "inject N LENGTH"),
+                (b"inject 0\n", "inject N LENGTH"),
+                (b"inject 0 99999\n", "at most 65536 bytes"),
+                (b"\xff" * 500, "is no command"),
+                (b"observe\n", "observe N"),
+                ("observe \u00b2\n".encode(), "there is no channel \u00b2"),
+                ("inject 0 \u00b2\n".encode(), "inject N LENGTH"),
             ):
                 stream = await trio.open_unix_socket(path)
                 await stream.send_all(nonsense)
-                answer = await receive(stream, 6)
-                assert answer.startswith(b"error "), (nonsense, answer)
+                answer = b"".join([bytes(data) async for data in stream]).decode()
+                assert answer.startswith("error ") and answer.count("\n") == 1
+                assert mend in answer
                 await stream.aclose()
             assert await victim.select(0) == set()
 
