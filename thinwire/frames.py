@@ -194,26 +194,8 @@ _HEADER_OR_BEGINNING = re.compile(b"|".join(_FORMS) + rb"|(?:" + b"|".join(_BEGI
 
 def payload_length(frame: bytes) -> int:
     """How long the payload of a begun frame will be; 0 where the header is not whole or is none."""
-    parsed = _parse(frame[:HEADER_LENGTH])
+    parsed = parse_header(frame[:HEADER_LENGTH])
     return parsed[2] if parsed else 0
-
-
-def decode_whole(data: bytes) -> tuple[int, bytes | memoryview, bool] | Read | Select | None:
-    """The request that `data` is, exactly; None if it is anything else or a rarer kind, for the `Decoder`.
-
-    A victim that waits for its answers sends nearly everything so, and this is half the work. A write comes
-    as the bare fields of a `Write`.
-    """
-    parsed = _parse(data[:HEADER_LENGTH])
-    if parsed is None:
-        return None
-    kind, channel, length, whole = parsed
-    if len(data) != HEADER_LENGTH + length:
-        return None
-    if kind in _WRITES:
-        payload = data[HEADER_LENGTH:] if length <= _SMALL else memoryview(data)[HEADER_LENGTH:]
-        return channel, payload, kind == _WRITE
-    return whole
 
 
 class Decoder:
@@ -239,7 +221,7 @@ class Decoder:
             return self._decode(data)
         if self._lapsed_at >= 0:
             return self._resume(tail + data)
-        parsed = _parse(tail[:HEADER_LENGTH])
+        parsed = parse_header(tail[:HEADER_LENGTH])
         missing = HEADER_LENGTH + parsed[2] - len(tail) if parsed else 0
         if 0 < missing < len(data) and not self._over:
             # Only the frame that was cut is put together; copying the rest as well would cost more than
@@ -294,7 +276,7 @@ class Decoder:
         end = len(data)
         budget = BATCH
         while at < end:
-            parsed = _parse(data[at : at + HEADER_LENGTH])
+            parsed = parse_header(data[at : at + HEADER_LENGTH])
             if parsed is None:
                 found = _HEADER_OR_BEGINNING.search(data, at)
                 start = found.start() if found else end
@@ -321,11 +303,11 @@ class Decoder:
                     events.append(Run(channel, parts))
                 else:
                     events.append(Write(channel, b"".join(parts), False))
-            elif kind in _WRITES:
+            elif kind in WRITES:
                 whole_payload = (
                     memoryview(data)[body:stop] if length > _SMALL and self._merge else data[body:stop]
                 )
-                events.append(Write(channel, whole_payload, kind == _WRITE))
+                events.append(Write(channel, whole_payload, kind == WRITE))
             elif kind == _SET_SPEED and data[body:stop].isdigit():
                 events.append(SetSpeed(data[body:stop]))
             elif kind == _SET_SPEED:
@@ -355,12 +337,12 @@ def _find_run(data: bytes, at: int, stop: int, limit: int) -> tuple[int, list[by
     return stop, parts
 
 
-_WRITE, _WRITE_QUIETLY, _READ, _SELECT, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A!?S$"
-_WRITES = (_WRITE, _WRITE_QUIETLY)
+WRITE, _WRITE_QUIETLY, _READ, _SELECT, _SELECT_NIBBLES, _SET_SPEED, _END = b"0#A!?S$"
+WRITES = (WRITE, _WRITE_QUIETLY)
 
 
 @lru_cache(maxsize=4096)
-def _parse(head: bytes) -> tuple[int, int, int, Read | Select | None] | None:
+def parse_header(head: bytes) -> tuple[int, int, int, Read | Select | None] | None:
     """Kind, channel and payload length of a whole legal header, and the request if it is one without a
     payload.
 

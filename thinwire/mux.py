@@ -28,6 +28,8 @@ from dataclasses import dataclass
 
 from thinwire.frames import (
     HEADER_LENGTH,
+    WRITE,
+    WRITES,
     Decoder,
     Dump,
     Event,
@@ -38,8 +40,8 @@ from thinwire.frames import (
     SetSpeed,
     Stray,
     Write,
-    decode_whole,
     encode,
+    parse_header,
     payload_length,
 )
 from thinwire.handshake import SENTINEL, Handshake, find_restart, find_sentinel, find_swallowed
@@ -118,6 +120,8 @@ class Mux(Switchboard):
         self.frames = 0
         self.strays = 0
         self.restarts = 0
+        self.is_behind = False
+        """Whether `receive_batch` has left something to do, for which no bytes need come."""
         self._record: Callable[[Passage], None] | None = None
         self._takes_typing = False
         self._decoder = Decoder()
@@ -136,11 +140,6 @@ class Mux(Switchboard):
         """Something passes on the line."""
         if self._record and data:
             self._record(Passage(direction, is_frame, data))
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether `receive_batch` has left something to do, for which no bytes need come."""
-        return self._decoder.is_behind
 
     def next_silence(self) -> float | None:
         """After how many seconds without a byte from the line `silence` is to be called; None for never."""
@@ -174,7 +173,7 @@ class Mux(Switchboard):
         """The line is gone: whatever was under way on it is void."""
         self._takes_typing = False
         self._show(self._handshake.flush())
-        tail = self._decoder.abandon()
+        tail, self.is_behind = self._decoder.abandon(), False
         self.recorded(Direction.FROM_VICTIM, False, tail)
         self.discarded += len(tail)
         self._forget_transactions()
@@ -185,7 +184,7 @@ class Mux(Switchboard):
     def receive(self, data: bytes) -> bytes:
         """Take bytes from the line; return what to send back."""
         reply = self.receive_batch(data)
-        while self._decoder.is_behind:
+        while self.is_behind:
             reply += self.receive_batch(b"")
         return reply
 
@@ -194,12 +193,14 @@ class Mux(Switchboard):
         gets a turn: call again with nothing while `is_behind`.
         """
         if self.phase is _FRAMED:
-            if self._decoder.tail or self._is_text or self._record:
-                data = self._receive_framed(data)
-            else:
-                data = self._receive_whole(data)
+            if not (self._decoder.tail or self._is_text or self._record):
+                reply = self._answer(data)
+                if reply is not None:
+                    return reply
+            data = self._receive_framed(data)
         while data:
             data = self._receive_framed(data) if self.phase is Phase.FRAMED else self._receive_text(data)
+        self.is_behind = self._decoder.is_behind
         return self._flush_replies()
 
     def silence(self, seconds: float) -> bytes:
@@ -211,6 +212,7 @@ class Mux(Switchboard):
         if seconds >= GARBAGE_SILENCE and self._garbage >= MAX_GARBAGE:
             self._garbage = 0
             self.actions.append(Garbled())
+        self.is_behind = self._decoder.is_behind
         return super().silence(seconds)
 
     def typed(self, number: int, data: bytes) -> bytes:
@@ -244,20 +246,29 @@ class Mux(Switchboard):
             self.actions.append(ChangeSpeed(None))
         return found.rest
 
-    def _receive_whole(self, data: bytes) -> bytes:
-        """As `_receive_framed` with nothing left of what came before, quick if `data` is one request."""
-        request = decode_whole(data)
-        if request is None:
-            return self._receive_framed(data)
+    def _answer(self, data: bytes) -> bytes | None:
+        """The answer if `data` is exactly one request, with nothing left of what came before; None if it is
+        not, or of a rarer kind, and then nothing is done.
+
+        A victim that waits for its answers sends nearly everything so, and this is half the work.
+        """
+        parsed = parse_header(data[:HEADER_LENGTH])
+        if parsed is None:
+            return None
+        kind, channel, length, request = parsed
+        if len(data) != HEADER_LENGTH + length:
+            return None
+        if kind in WRITES:
+            reply = self._write(channel, data[HEADER_LENGTH:], kind == WRITE)
+        elif type(request) is Read:
+            reply = self._read(channel, request.limit)
+        elif type(request) is Select:
+            reply = self._select(channel, request.nibbles)
+        else:
+            return None
         self.frames += 1
         self._garbage = 0
-        if type(request) is tuple:
-            self._write(*request)
-        elif type(request) is Read:
-            self._read(request.channel, request.limit)
-        elif type(request) is Select:
-            self._select(request.base, request.nibbles)
-        return b""
+        return reply
 
     def _receive_framed(self, data: bytes) -> bytes:
         """Serve the frames in `data`; return what stands behind a change of phase."""
@@ -300,14 +311,14 @@ class Mux(Switchboard):
                 self._end_text()
             match event:
                 case Write(number, data, acked):
-                    self._write(number, data, acked)
+                    self._reply(self._write(number, data, acked))
                 case Run(number, parts):
                     self._write_run(number, parts)
                     self.frames += len(parts) - 1
                 case Read(number, limit):
-                    self._read(number, limit)
+                    self._reply(self._read(number, limit))
                 case Select(base, nibbles):
-                    self._select(base, nibbles)
+                    self._reply(self._select(base, nibbles))
                 case Stray(data):
                     self.strays += len(data)
                     self._stray(data)
@@ -324,6 +335,10 @@ class Mux(Switchboard):
             self.frames += 1
             self._garbage = 0
         return b""
+
+    def _reply(self, reply: bytes) -> None:
+        if reply:
+            self._replies.append(reply)
 
     def _end_text(self) -> None:
         """A frame comes: what looked like the beginning of a sentinel was text, and goes first."""

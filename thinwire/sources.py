@@ -32,7 +32,7 @@ from thinwire.endpoints import (
     Rfc2217,
     Stdio,
 )
-from thinwire.line import DescriptorLine, Line, LineError, StreamLine
+from thinwire.line import DescriptorLine, Line, LineError, SocketLine, StreamLine
 from thinwire.serial_line import DEFAULT_MANNERS, Manners, open_network_port, open_serial_device
 from thinwire.sockets import (
     RETRY,
@@ -148,18 +148,15 @@ class _Persistent:
 
 
 async def _connect(host: str, port: int) -> Line:
-    descriptor = await connect_tcp(host, port)
-    return DescriptorLine(descriptor, descriptor)
+    return SocketLine(await connect_tcp(host, port))
 
 
 async def _connect_unix(path: str) -> Line:
-    descriptor = await connect_unix(path)
-    return DescriptorLine(descriptor, descriptor)
+    return SocketLine(await connect_unix(path))
 
 
 async def _accept(listener: trio.socket.SocketType) -> Line:
-    descriptor = descriptors.detach_socket(await accept_one(listener))
-    return DescriptorLine(descriptor, descriptor)
+    return SocketLine(descriptors.detach_socket(await accept_one(listener)))
 
 
 async def _duplicate(descriptor: int) -> Line:

@@ -160,7 +160,7 @@ class Switchboard:
         if not channel.held_reads:
             return b""
         while channel.held_reads and channel.incoming.size:
-            self._answer_read(channel, channel.held_reads.popleft())
+            self._replies.append(self._answer_read(channel, channel.held_reads.popleft()))
         if not channel.held_reads:
             self.reading.discard(number)
         return self._flush_replies()
@@ -215,18 +215,16 @@ class Switchboard:
             channel.outgoing.append(again)
             self.changed.add(number)
 
-    # Requests
+    # Requests; each returns its answer, b"" for none yet
 
-    def _write(self, number: int, data: bytes | memoryview, acked: bool) -> None:
+    def _write(self, number: int, data: bytes | memoryview, acked: bool) -> bytes:
         if self.watch:
             self.watch(Transfer(number, True, bytes(data)))
         size = len(data)
         channel = self.channels.get(number)
         if channel is None:
             self.discarded += size
-            if acked:
-                self._replies.append(write_ack(number, size))
-            return
+            return write_ack(number, size) if acked else b""
         channel.history.append(data)
         if channel.observers:
             self._show_observers(channel, data)
@@ -235,15 +233,13 @@ class Switchboard:
             taken = channel.deliver(data)
             channel.sent += taken
             if taken == size:
-                self._replies.append(write_ack(number, size))
-                return
+                return write_ack(number, size)
             data = data[taken:]
         outgoing.append(data)
         self.changed.add(number)
         if outgoing.size > self._limit and not self._overflow(channel, size, acked):
-            return
-        if acked:
-            self._replies.append(write_ack(number, size))
+            return b""
+        return write_ack(number, size) if acked else b""
 
     def _write_run(self, number: int, parts: list[bytes | memoryview]) -> None:
         """Unanswered writes of one size."""
@@ -278,17 +274,17 @@ class Switchboard:
         patience = self.rules.patience
         return patience == FOREVER or (patience > 0 and channel.attached and not channel.stalled)
 
-    def _read(self, number: int, limit: int) -> None:
+    def _read(self, number: int, limit: int) -> bytes:
         channel = self.channels.get(number)
         if channel is None or not channel.readable or limit == 0 or len(channel.held_reads) >= MAX_HELD:
-            self._replies.append(read_reply(number, b""))
-        elif channel.incoming.size:
-            self._answer_read(channel, limit)
-        else:
-            channel.held_reads.append(limit)
-            self.reading.add(number)
+            return read_reply(number, b"")
+        if channel.incoming.size:
+            return self._answer_read(channel, limit)
+        channel.held_reads.append(limit)
+        self.reading.add(number)
+        return b""
 
-    def _answer_read(self, channel: Channel, limit: int) -> None:
+    def _answer_read(self, channel: Channel, limit: int) -> bytes:
         incoming = channel.incoming
         was_full = incoming.size >= self.rules.input_limit
         data = incoming.take(limit)
@@ -296,7 +292,7 @@ class Switchboard:
             self.watch(Transfer(channel.number, False, data))
         if was_full and incoming.size < self.rules.input_limit:
             self.relieved.add(channel.number)
-        self._replies.append(read_reply(channel.number, data))
+        return read_reply(channel.number, data)
 
     def _answer_empty(self, numbers: list[int]) -> None:
         for number in numbers:
@@ -306,7 +302,7 @@ class Switchboard:
             channel.left = False
             self.reading.discard(number)
 
-    def _select(self, base: int, nibbles: bool) -> None:
+    def _select(self, base: int, nibbles: bool) -> bytes:
         mask = 0
         for channel in self._sets.get(base) or self._find_set(base):
             if channel.incoming.size:
@@ -314,9 +310,8 @@ class Switchboard:
         if self.watch:
             self.watch(Transfer(base, True, b"", mask))
         if nibbles:
-            self._replies.append(nibble_reply(base, mask, lossy=self.rules.lossy_nibbles))
-        else:
-            self._replies.append(select_reply(base, mask))
+            return nibble_reply(base, mask, lossy=self.rules.lossy_nibbles)
+        return select_reply(base, mask)
 
     def _find_set(self, base: int) -> list[Channel]:
         numbers = range(base, base + SET_SIZE)
