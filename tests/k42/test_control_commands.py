@@ -95,7 +95,7 @@ def test_a_second_console_looks_on_or_takes_over(k42: Path, running_up: RunningU
                 await observer.type("echo ignored\r")
                 assert await first.ask("echo seen by both") == "seen by both"
                 assert "ignored" not in await observer.expect("seen by both")
-                taker = await start(k42, nursery, "console", "--base", base, "--take")
+                taker = await start(k42, nursery, "console", f"localhost:{base}", "--take")
                 await taker.expect(taker.prompt)
                 await taker.expect(taker.prompt)
                 assert await taker.ask("echo mine now") == "mine now"
