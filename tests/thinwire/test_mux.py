@@ -394,6 +394,38 @@ def test_replies_do_not_depend_on_how_the_line_is_cut(asked: list[Request], cuts
     assert outputs[0] == outputs[1]
 
 
+@given(st.lists(requests, max_size=20), st.lists(st.integers(0, 40), min_size=20, max_size=20))
+def test_a_request_that_comes_alone_is_served_like_one_among_others(
+    asked: list[Request], room: list[int]
+) -> None:
+    """It goes a shorter way, unless somebody records the line. The client takes so many bytes of each
+    acknowledged write.
+    """
+    served: list[tuple[object, ...]] = []
+    for is_recorded in (False, True):
+        mux = Mux([0, 1, 2], Rules(assume_framed=True, output_limit=60))
+        if is_recorded:
+            mux.record(lambda _passage: None)
+        mux.typed(1, b"some input that will not last for ever")
+        observer = mux.observe(2)
+        taken, left = bytearray(), list(room)
+
+        def deliver(data: bytes | memoryview, taken: bytearray = taken, left: list[int] = left) -> int:
+            count = min(len(data), left.pop(0))
+            taken += data[:count]
+            return count
+
+        mux.attach(1)
+        mux.channels[1].deliver = deliver
+        replies = [mux.receive(encode(request)) for request in asked]
+        counts = [(c.sent, c.dropped, c.history.tail(1000), c.held_reads) for c in mux.channels.values()]
+        outputs = [output(mux, number) for number in (0, 1, 2)]
+        seen = observer.backlog.take(1000)
+        asides = mux.frames, mux.discarded, mux.reading, mux.changed, mux.congested
+        served.append((replies, bytes(taken), counts, outputs, seen, asides))
+    assert served[0] == served[1]
+
+
 @given(
     st.lists(
         st.one_of(
