@@ -80,8 +80,9 @@ class Prompt(Protocol):
     def receive_now(self, max_bytes: int) -> bytes:
         """Return what has come already, if anything."""
 
-    def listen(self, listener: Callable[[], None] | None) -> None:
-        """Call `listener` as soon as something has come; what it leaves is there for `receive_some`."""
+    def listen(self, listener: Callable[[], bool] | None) -> None:
+        """Call `listener` as soon as something has come; it says whether it has taken any of it.  What it
+        leaves is there for `receive_some`."""
 
 
 class _Line:
@@ -504,10 +505,12 @@ class MachineRunner:
                 return
             await self._input(line.port, bytes(data))
 
-    def _take_now(self, line: _Line, prompt: Prompt) -> None:
+    def _take_now(self, line: _Line, prompt: Prompt) -> bool:
         """Bring in what has come, in the task that sends it, unless the worker has the machine."""
-        if not self._in_worker and (data := prompt.receive_now(min(READ_SIZE, line.port.room))):
-            self._bring_in(line.port, data)
+        if self._in_worker or not (data := prompt.receive_now(min(READ_SIZE, line.port.room))):
+            return False
+        self._bring_in(line.port, data)
+        return True
 
     async def _write(self, line: _Line) -> None:
         while True:

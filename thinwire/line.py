@@ -74,8 +74,11 @@ class Line(Protocol):
     spin: float
     """Seconds to look for more before sleeping, after something came; 0 sleeps at once."""
 
-    def join(self, lookout: Lookout) -> None:
-        """Look out for the clients as well before each read; to be called before anything is received."""
+    def join(self, lookout: Lookout, hear: Callable[[], bool] | None = None) -> None:
+        """Look out for the clients as well before each read; to be called before anything is received.
+
+        A line that is told of what comes calls `hear`, which says whether it has taken any of it.
+        """
 
     def take(self) -> bytes | None:
         """What there is now, as `receive`; None if that is nothing, or not to be known without waiting."""
@@ -121,8 +124,8 @@ class DescriptorLine:
         self._room = descriptors.CHUNK  # for the next read
         self._is_brisk = False  # the victim has just spoken, and soon after it was waited for
 
-    def join(self, lookout: Lookout) -> None:
-        """See Line."""
+    def join(self, lookout: Lookout, hear: Callable[[], bool] | None = None) -> None:
+        """See Line: nobody tells us."""
         self._lookout = lookout
         lookout.watch_line(self._source)
 
@@ -297,6 +300,11 @@ class Prompt(Protocol):
     def receive_now(self) -> bytes:
         """What has come already, if anything."""
 
+    def listen(self, listener: Callable[[], bool] | None) -> None:
+        """Call `listener` as soon as something has come; it says whether it has taken any of it. What it
+        leaves is there for `receive_some`.
+        """
+
 
 class StreamLine:
     """A line that is a trio stream in this process, such as the emulator's end."""
@@ -309,9 +317,11 @@ class StreamLine:
         self._work = trio.Event()
         self._idle = trio.Event()
 
-    def join(self, lookout: Lookout) -> None:
+    def join(self, lookout: Lookout, hear: Callable[[], bool] | None = None) -> None:
         """See Line."""
         self._lookout = lookout
+        if self._prompt is not None:
+            self._prompt.listen(hear)
 
     def take(self) -> bytes | None:
         """See Line."""
@@ -385,3 +395,5 @@ class StreamLine:
         """See Line; the stream is closed by whoever supplied it when its factory is called again or the
         server ends.
         """
+        if self._prompt is not None:
+            self._prompt.listen(None)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -105,6 +106,7 @@ class Server:
     _room: trio.Event = field(default_factory=trio.Event)
     _line_is_full: trio.Event = field(default_factory=trio.Event)
     _absence: trio.Event = field(default_factory=trio.Event)
+    _waiting: trio.CancelScope | None = None
 
     def attach(self, number: int, name: str = "in this process", *, take: bool = False) -> ChannelStream:
         """Become the writer of a channel. Raises ChannelBusy unless `take`, which evicts the present one."""
@@ -172,7 +174,7 @@ class Server:
             line = await open_line()
             log.info("the line is open: %s", self.place)
             self._line = line
-            line.join(self.lookout)
+            line.join(self.lookout, partial(self._hear, line))
             line.spin = SPIN if self.options.low_latency else 0.0
             self.line_lives += 1
             try:
@@ -199,29 +201,18 @@ class Server:
         deadline = now() + SLICE
         while True:
             if mux.is_behind:
-                reply = mux.receive_batch(b"")
+                self._answer(line, mux.receive_batch(b""))
+            elif data := take():
+                self._answer(line, mux.receive_batch(data))
+            elif data is None:
+                try:
+                    if not await self._wait(line):
+                        return
+                except LineReset as reset:
+                    self._start_anew(reset)
+                    continue
             else:
-                data = take()
-                if data is None:
-                    try:
-                        data = await line.receive(mux.next_silence)
-                    except LineReset as reset:
-                        self._start_anew(reset)
-                        continue
-                if data:
-                    reply = mux.receive_batch(data)
-                elif data is None:
-                    reply = mux.silence(mux.next_silence() or 0.0)
-                else:
-                    return
-            if mux.changed:
-                self._offer_output()
-            if reply:
-                line.push(reply)
-            elif mux.reading:
-                self._prompt()
-            if mux.relieved:
-                self._relieve()
+                return
             if mux.actions:
                 await self._act(line)
                 if self.ended.is_set() and self.options.end_on_exit:
@@ -236,6 +227,53 @@ class Server:
                 await trio.lowlevel.checkpoint()
                 self.lookout.hurry = True
                 deadline = now() + SLICE
+
+    async def _wait(self, line: Line) -> bool:
+        """Wait for bytes or silence, and answer; False when the line is lost.  Meanwhile `_hear` may serve
+        the line, and leave us what it cannot do.
+        """
+        mux = self.mux
+        with trio.CancelScope() as scope:
+            if mux.next_silence() is None:
+                self._waiting = scope
+            try:
+                data = await line.receive(mux.next_silence)
+            finally:
+                self._waiting = None
+            if data is None:
+                self._answer(line, mux.silence(mux.next_silence() or 0.0))
+            elif data:
+                self._answer(line, mux.receive_batch(data))
+            return data != b""
+        return True
+
+    def _hear(self, line: Line) -> bool:
+        """Serve what has come while the line's task waits for it, in the task that brings it; whether there
+        was any.  An answer that wants more than to be sent wakes the line's task.
+        """
+        mux, waiting = self.mux, self._waiting
+        if waiting is None or not (data := line.take()):
+            return False
+        self._waiting = None
+        self._answer(line, mux.receive_batch(data))
+        is_served = not (mux.is_behind or mux.actions or mux.congested or line.unsent.size > MAX_UNSENT)
+        if is_served and mux.next_silence() is None:
+            self._waiting = waiting
+        else:
+            waiting.cancel()
+        return True
+
+    def _answer(self, line: Line, reply: bytes) -> None:
+        """Give clients and victim what the mux has for them."""
+        mux = self.mux
+        if mux.changed:
+            self._offer_output()
+        if reply:
+            line.push(reply)
+        elif mux.reading:
+            self._prompt()
+        if mux.relieved:
+            self._relieve()
 
     def _prompt(self) -> None:
         """The victim waits for clients. Those that are tasks of this process must run for that."""

@@ -1,12 +1,16 @@
 """The stream between a machine and its multiplexer in one process: nothing lost, nothing without end."""
 
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+
 import pytest
 import trio
 import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k42.pipe import LIMIT, stream_pair
+from k42.pipe import LIMIT, TURN, PipeStream, stream_pair
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=20), st.integers(1, 3000))
@@ -86,7 +90,14 @@ def test_a_listener_takes_what_comes_before_send_now_returns_or_leaves_it() -> N
     async def main() -> None:
         one, other = stream_pair()
         heard: list[bytes] = []
-        other.listen(lambda: heard.append(other.receive_now(2)))
+
+        def take_two_once() -> bool:
+            if not heard:
+                heard.append(other.receive_now(2))
+                return True
+            return False
+
+        other.listen(take_two_once)
         assert one.send_now(b"all") == 3
         assert heard == [b"al"]
         assert await other.receive_some() == b"l"
@@ -97,11 +108,47 @@ def test_a_listener_takes_what_comes_before_send_now_returns_or_leaves_it() -> N
     trio.run(main)
 
 
+def answer(stream: PipeStream, say: Callable[[bytes], bytes]) -> None:
+    """Have `stream` answer whatever comes at once."""
+
+    def listen() -> bool:
+        stream.send_now(say(stream.receive_now()))
+        return True
+
+    stream.listen(listen)
+
+
 def test_who_answers_at_once_has_answered_when_send_now_returns() -> None:
     async def main() -> None:
         one, other = stream_pair()
-        other.listen(lambda: other.send_now(other.receive_now().upper()))
+        answer(other, bytes.upper)
         one.send_now(b"frame")
         assert one.receive_now() == b"FRAME"
 
+    trio.run(main)
+
+
+def test_two_that_answer_each_other_talk_without_nesting_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    depths: list[int] = []
+
+    def say(heard: bytes) -> bytes:
+        nonlocal now
+        now += TURN / 1000
+        depths.append(len(inspect.stack(0)))
+        return heard
+
+    async def main() -> None:
+        one, other = stream_pair()
+        answer(one, say)
+        answer(other, say)
+        one.send_now(b"word")
+        assert 1000 <= len(depths) <= 1010
+        assert len(set(depths)) == 2
+        # What is left waits for whoever receives.
+        assert await other.receive_some() == b"word"
+
+    monkeypatch.setattr("k42.pipe.time", SimpleNamespace(perf_counter=lambda: now))
     trio.run(main)

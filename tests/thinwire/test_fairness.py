@@ -1,5 +1,6 @@
 """While the line is flooded, everybody else in the process gets a turn every few milliseconds."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -27,7 +28,7 @@ class Flood:
         self._data = data
         self._rounds = rounds
 
-    def join(self, lookout: Lookout) -> None:
+    def join(self, lookout: Lookout, hear: Callable[[], bool] | None = None) -> None:
         pass
 
     def take(self) -> bytes | None:
