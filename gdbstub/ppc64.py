@@ -5,7 +5,7 @@ expects; otherwise it silently falls back to the host's idea of things.  `org.gn
 are required for `powerpc:common64` (GDB manual, "PowerPC Features").  Numbers are gdb's legacy PowerPC
 numbers: r0-r31 0..31, f0-f31 32..63, pc 64, msr, cr, lr, ctr, xer, fpscr 70, then AltiVec from 71.  With
 these the packed block of core and fpu is the 556 bytes that gdb assumes when it is told nothing at all, and
-the block K42's kernel stub sends.
+the block K42's kernel stub sends; gdb then assumes AltiVec's behind it, where our emulator has them.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ VECTOR_TYPES = """\
 ALTIVEC = Feature(
     "org.gnu.gdb.power.altivec",
     (
-        *(Register(71 + n, f"vr{n}", 128, "vec128", in_g=False) for n in range(32)),
-        Register(103, "vscr", 32, "int", "vector", in_g=False),
-        Register(104, "vrsave", 32, "int", "vector", in_g=False),
+        *(Register(71 + n, f"vr{n}", 128, "vec128") for n in range(32)),
+        Register(103, "vscr", 32, "int", "vector"),
+        Register(104, "vrsave", 32, "int", "vector"),
     ),
     VECTOR_TYPES,
 )

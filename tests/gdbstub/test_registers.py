@@ -23,9 +23,12 @@ def test_the_block_is_the_one_the_kernel_stub_sends() -> None:
     assert spans == {name: slice(offset, offset + size) for name, offset, size in K42_BLOCK}
 
 
-def test_registers_outside_the_block_leave_it_alone() -> None:
+def test_vectors_follow_in_the_block_and_system_registers_are_outside() -> None:
     full = ppc64.describe(ppc64.ALTIVEC, ppc64.spr_feature(("srr0", "srr1")))
-    assert full.g_size == 556
+    assert {name: span for name, span in full.spans.items() if name in ppc64.BASIC.spans} == ppc64.BASIC.spans
+    assert (
+        full.span("vr0") == slice(556, 572) and full.span("vrsave").stop == full.g_size == 556 + 32 * 16 + 8
+    )
     assert full.register("vr5").size == 16
     assert full.numbers["srr1"] == ppc64.FIRST_SPR + 1
 
