@@ -120,7 +120,7 @@ class Conversation:
             head, length = self._buffer[:HEADER_LENGTH], _length(self._buffer)
             size = HEADER_LENGTH + (0 if isinstance(asked, Write) else length)
             if not _fits(asked, head, length):
-                raise AnswerError(f"{head!r} does not answer {asked!r}")
+                raise AnswerError(f"{head!r} does not answer {encode(asked)[:HEADER_LENGTH]!r}")
             if len(self._buffer) < size:
                 return
             body, self._buffer = self._buffer[HEADER_LENGTH:size], self._buffer[size:]

@@ -7,9 +7,12 @@ import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import trio
 
 from thinwire import victim
+from thinwire.frames import Write
+from thinwire.victim import AnswerError, Conversation
 
 BIN = Path(sys.executable).parent
 
@@ -78,3 +81,12 @@ def test_the_documented_example_is_a_machine_that_outlives_its_multiplexer() -> 
                 await machine.stderr.aclose()
 
     trio.run(main)
+
+
+def test_what_is_no_answer_is_said_in_a_line() -> None:
+    """However much was written."""
+    conversation = Conversation()
+    conversation.ask(Write(1, bytes(16384), True))
+    with pytest.raises(AnswerError) as refusal:
+        conversation.feed(b"!  $ \0\0\0\0")
+    assert str(refusal.value) == "b'!  $ ' does not answer b'0$  !'"
