@@ -154,6 +154,8 @@ def _answer(asked: Request, body: bytes) -> Answer:
             return Typed(channel, body)
         case Select(base, nibbles):
             if nibbles:
+                if not all(0x20 <= byte < 0x30 for byte in body):
+                    raise AnswerError(f"{body!r} are no eight nibbles")
                 mask = int("".join(f"{byte - 0x20:x}" for byte in body), 16)
             else:
                 mask = int.from_bytes(body, "big")
