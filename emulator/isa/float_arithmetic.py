@@ -132,6 +132,21 @@ def _compute(t: Builder, frt: Fpr, rc: int, helper: Helper, *operands: Value | i
     finish(t, rc)
 
 
+def _combine(
+    t: Builder,
+    frt: Fpr,
+    rc: int,
+    helper: Helper,
+    shortcut: Callable[[Builder, Value, Value, bool], Shortcut],
+    a: Value,
+    b: Value,
+    single: int,
+) -> None:
+    """Compute with two operands."""
+    way = _Way(lambda: shortcut(t, a, b, bool(single)), (a, b))
+    _compute(t, frt, rc, helper, a, b, single, way=way)
+
+
 def _compute_multiply_add(t: Builder, frt: Fpr, rc: int, a: Value, c: Value, b: Value, variant: int) -> None:
     def shortcut() -> Shortcut:
         addend = b ^ softfloat.SIGN if variant & _SUBTRACT else b
@@ -159,61 +174,49 @@ def _round(t: Builder, frt: Fpr, rc: int, b: Value, bits: int) -> None:
 @insn("111111 frt:5 fra:5 frb:5 -:5 10101 rc:1")
 def fadd(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _add, a, x, 0, way=_Way(lambda: float_shortcut.add(t, a, x, False), (a, x)))
+    _combine(t, frt, rc, _add, float_shortcut.add, t.fpr(fra), t.fpr(frb), 0)
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10101 rc:1")
 def fadds(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Add Single. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _add, a, x, 1, way=_Way(lambda: float_shortcut.add(t, a, x, True), (a, x)))
+    _combine(t, frt, rc, _add, float_shortcut.add, t.fpr(fra), t.fpr(frb), 1)
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsub(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract. Book I 4.6.5."""
-    a, b = t.fpr(fra), t.fpr(frb)
-    _compute(
-        t, frt, rc, _subtract, a, b, 0, way=_Way(lambda: float_shortcut.subtract(t, a, b, False), (a, b))
-    )
+    _combine(t, frt, rc, _subtract, float_shortcut.subtract, t.fpr(fra), t.fpr(frb), 0)
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10100 rc:1")
 def fsubs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Subtract Single. Book I 4.6.5."""
-    a, b = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _subtract, a, b, 1, way=_Way(lambda: float_shortcut.subtract(t, a, b, True), (a, b)))
+    _combine(t, frt, rc, _subtract, float_shortcut.subtract, t.fpr(fra), t.fpr(frb), 1)
 
 
 @insn("111111 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmul(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frc)
-    _compute(
-        t, frt, rc, _multiply, a, x, 0, way=_Way(lambda: float_shortcut.multiply(t, a, x, False), (a, x))
-    )
+    _combine(t, frt, rc, _multiply, float_shortcut.multiply, t.fpr(fra), t.fpr(frc), 0)
 
 
 @insn("111011 frt:5 fra:5 -:5 frc:5 11001 rc:1")
 def fmuls(t: Builder, frt: Fpr, fra: Fpr, frc: Fpr, rc: int) -> None:
     """Floating Multiply Single. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frc)
-    _compute(t, frt, rc, _multiply, a, x, 1, way=_Way(lambda: float_shortcut.multiply(t, a, x, True), (a, x)))
+    _combine(t, frt, rc, _multiply, float_shortcut.multiply, t.fpr(fra), t.fpr(frc), 1)
 
 
 @insn("111111 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdiv(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _divide, a, x, 0, way=_Way(lambda: float_shortcut.divide(t, a, x, False), (a, x)))
+    _combine(t, frt, rc, _divide, float_shortcut.divide, t.fpr(fra), t.fpr(frb), 0)
 
 
 @insn("111011 frt:5 fra:5 frb:5 -:5 10010 rc:1")
 def fdivs(t: Builder, frt: Fpr, fra: Fpr, frb: Fpr, rc: int) -> None:
     """Floating Divide Single. Book I 4.6.5."""
-    a, x = t.fpr(fra), t.fpr(frb)
-    _compute(t, frt, rc, _divide, a, x, 1, way=_Way(lambda: float_shortcut.divide(t, a, x, True), (a, x)))
+    _combine(t, frt, rc, _divide, float_shortcut.divide, t.fpr(fra), t.fpr(frb), 1)
 
 
 @insn("111111 frt:5 -:5 frb:5 -:5 10110 rc:1")
