@@ -42,7 +42,6 @@ ENTRY = 0x100
 DUMP_ADDRESS, DUMP_SIZE = 0x20_0000, 1 << 20
 START_SECONDS = 30.0
 
-SERVERS = ("ours", "qemu")
 
 STEPI = "stepi/s ({})"
 # Packets that one server gets before it is the other's turn.

@@ -33,6 +33,7 @@ SLB_KP = 0x400
 SLB_NO_EXECUTE = 0x200
 SLB_LARGE = 0x100
 SLB_CLASS = 0x80
+_SLB_FLAGS = SLB_KS | SLB_KP | SLB_NO_EXECUTE | SLB_LARGE | SLB_CLASS
 
 # A segment table entry (K42 facts E.4; PowerPC architecture 1.x, Book III 4.4).
 STE_VALID = 0x80
@@ -121,7 +122,7 @@ class PageTables:
         if entry is None:
             return None
         flags = self._words[entry + 1]
-        return Segment(flags >> 12, flags & 0xF80, f"SLB entry {(entry - SLB) // 2}")
+        return Segment(flags >> 12, flags & _SLB_FLAGS, f"SLB entry {(entry - SLB) // 2}")
 
     def slb_places(self, wanted: int) -> Iterator[int]:
         """Return the places of the SLB entries with that first word, in order."""

@@ -17,8 +17,8 @@ from test_engine_agreement import (
     ROWS,
     STORAGE,
     Bench,
-    assert_same,
     encode_form,
+    go_on,
     program_of_pairs,
     random_program,
 )
@@ -76,23 +76,12 @@ def program_of_loops(rng):
 
 def check(seed, make_program):
     """Run both engines side by side, with breakpoints and changes of the code; return the loops compiled."""
-    reference, threaded = (Bench(seed, engine, make_program) for engine in (ReferenceEngine, ThreadedEngine))
+    benches = [Bench(seed, engine, make_program) for engine in (ReferenceEngine, ThreadedEngine)]
     rng = random.Random(seed)
     for _ in range(8):
-        breakpoints = frozenset(CODE + 4 * rng.randrange(LENGTH) for _ in range(rng.choice([0, 0, 1])))
-        place, word = CODE + 4 * rng.randrange(LENGTH), rng.choice(ROWS).encode()
-        is_patched = rng.random() < 0.2
-        at = reference.processor.state.icount + rng.choice([1, 50, 3000, rng.randrange(1, 6000)])
-        outcomes = []
-        for bench in (reference, threaded):
-            bench.set_breakpoints(breakpoints)
-            if is_patched:
-                bench.processor.memory.write(place, word.to_bytes(4, "big"))
-                bench.engine.invalidate(place, 4)
-            outcomes.append(bench.run_to(at))
-        assert outcomes[0] == outcomes[1], (seed, outcomes)
-        assert_same(reference, threaded, seed)
-    return threaded.engine.loops.compiled
+        count = rng.choice([1, 50, 3000, rng.randrange(1, 6000)])
+        go_on(benches, seed, rng, count, rng.choice([0, 0, 1]))
+    return benches[1].engine.loops.compiled
 
 
 @pytest.mark.parametrize("make_program", [program_of_loops, program_of_pairs, random_program])
