@@ -16,12 +16,16 @@ from thinwire.line import Line
 from thinwire.lookout import Lookout
 from thinwire.sources import StreamFactory, open_source
 
+# Seconds for which a line that is never silent may keep the other tasks waiting.
+TURN = 0.002
+
 
 class LineStream(trio.abc.Stream):
     """One life of a line as a trio stream."""
 
     def __init__(self, line: Line, nursery: trio.Nursery) -> None:
         self._line: Line | None = line
+        self._turn_ends = 0.0
         self._lookout = Lookout()
         line.join(self._lookout)
         self._scope = trio.CancelScope()
@@ -43,6 +47,9 @@ class LineStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next bytes, however many came at once; b"" when the line is lost."""
+        if trio.current_time() >= self._turn_ends:
+            await trio.lowlevel.checkpoint()
+            self._turn_ends = trio.current_time() + TURN
         while True:
             data = await self._open_line().receive(lambda: None)
             if data is not None:
