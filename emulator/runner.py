@@ -44,7 +44,7 @@ _log = logging.getLogger("emulator")
 #: Instructions that run in trio's thread before the worker is asked: so many at least (and so many steps a
 #: debugger takes at a time), and so many at most where the engine does them in a fraction of a millisecond.
 INLINE = 1000
-LARGEST_INLINE = 20_000
+LARGEST_INLINE = 40_000
 #: How long a slice in the worker should take, seconds: what a line or the debugger may have to wait.
 SLICE_TIME = 0.005
 SMALLEST_SLICE = 1000
@@ -232,7 +232,7 @@ class MachineRunner:
     def _run_slice(self) -> Exit:
         machine = self.machine
         self._input_came = False
-        inline = min(max(INLINE, self._budget // 16), LARGEST_INLINE)
+        inline = min(max(INLINE, self._budget // 8), LARGEST_INLINE)
         exit_ = machine.run(inline)
         for _ in range(EVENTS_AT_A_TIME):
             if exit_.kind is not ExitKind.IDLE or not self._passes_idle_time_at_once(exit_):
@@ -318,8 +318,10 @@ class MachineRunner:
         due = self._due
         exit_ = self._run_inline()
         self._end_slice(exit_)
-        limit = self.machine.idle_limit(exit_) if exit_.kind is ExitKind.IDLE else None
-        if exit_.kind is ExitKind.IDLE and not (self.pace is Pace.VIRTUAL and limit is not None):
+        # What the guest said may have been answered already, and be what it waits for.
+        is_idle = exit_.kind is ExitKind.IDLE and not self._input_came
+        limit = self.machine.idle_limit(exit_) if is_idle else None
+        if is_idle and not (self.pace is Pace.VIRTUAL and limit is not None):
             self._open_exit = None
             self._forgive(exit_)
             self._begin_idling(limit)

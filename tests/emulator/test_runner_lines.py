@@ -146,6 +146,77 @@ def test_a_guest_that_waits_for_a_device_in_vain_has_nothing_to_catch_up_with() 
     trio.run(main, clock=clock)
 
 
+class PromptPeer(trio.abc.Stream):
+    """The line with a multiplexer at its other end that has answered a frame when `send_now` returns."""
+
+    def __init__(self) -> None:
+        self.mux = Mux([0, 1])
+        self._incoming = b""
+        self._more = trio.Event()
+        self._listener: Callable[[], bool] | None = None
+
+    def said_on(self, channel: int) -> bytes:
+        return b"".join(self.mux.channels[channel].outgoing)
+
+    def type(self, channel: int, data: bytes) -> None:
+        """Leave what the machine gets of it to its reading task."""
+        self._incoming += self.mux.typed(channel, data)
+        self._more.set()
+
+    def listen(self, listener: Callable[[], bool] | None) -> None:
+        self._listener = listener
+
+    def send_now(self, data: bytes) -> int:
+        self._incoming += self.mux.receive(data)
+        if self._incoming and self._listener is not None:
+            self._listener()
+        return len(data)
+
+    def receive_now(self, max_bytes: int) -> bytes:
+        data, self._incoming = self._incoming[:max_bytes], self._incoming[max_bytes:]
+        return data
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        while not self._incoming:
+            self._more = trio.Event()
+            await self._more.wait()
+        return self.receive_now(max_bytes or 1)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        raise AssertionError("`send_now` takes everything")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise AssertionError("`send_now` takes everything")
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def test_an_answer_that_comes_while_the_guest_is_heard_is_not_slept_through() -> None:
+    """The packet comes by the reading task, and what the guest says to it is answered at once."""
+
+    async def main() -> None:
+        runner = MachineRunner(new_machine())
+        peer = PromptPeer()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(runner.run)
+            nursery.start_soon(runner.attach, peer, runner.machine.wire)
+            peer.type(0, b"trap\r")
+            while b"GDB got trap" not in peer.said_on(0):
+                clock.jump(0.1)
+                await trio.lowlevel.checkpoint()
+            await until(lambda: peer.said_on(1) == b"-")
+            await settled(runner)
+            peer.type(1, b"$?#3f")
+            # No time passes for the guest to wake up by itself.
+            await until(lambda: b"#" in peer.said_on(1))
+            nursery.cancel_scope.cancel()
+        assert peer.said_on(1).startswith(b"-+$S05#")
+
+    clock = trio.testing.MockClock()
+    trio.run(main, clock=clock)
+
+
 def test_time_stands_still_while_halted() -> None:
     async def main() -> None:
         runner = MachineRunner(new_machine())
