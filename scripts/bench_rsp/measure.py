@@ -21,6 +21,25 @@ DUMPS = 5
 FEW = 200
 
 
+# What is counted once each, in this order: a name, and the commands that it takes.
+WORD = "*(long *) ((char *) &stack + 8)"
+VERBS = (
+    ("info registers", "info registers"),
+    ("x/16i $pc", "x/16i $pc"),
+    ("x/100x $sp", "x/100x $sp"),
+    ("info threads", "info threads"),
+    ("tbreak, continue", "tbreak leaf", "continue"),
+    ("finish", "finish"),
+    ("step", "step"),
+    ("until", "until"),
+    ("advance", "advance leaf"),
+    ("watch, continue", f"watch {WORD}", "continue", "delete"),
+    ("rwatch, continue", f"rwatch {WORD}", "continue", "delete"),
+    ("software watch, continue", "set can-use-hw-watchpoints 0", f"watch {WORD}", "continue", "delete"),
+    ("call", "call ((long (*)(void)) &leaf)()"),
+)
+
+
 def run(command):
     return gdb.execute(command, to_string=True)
 
@@ -33,10 +52,11 @@ def packets():
         return sum(len(re.findall(r"\$[^#]*#..", line)) for line in log if line.startswith("w "))
 
 
-def count(name, command, times=1):
+def count(name, *commands, times=1):
     before = packets()
     for _ in range(times):
-        run(command)
+        for command in commands:
+            run(command)
     figures[f"packets per {name}"] = (packets() - before) / times
 
 
@@ -80,9 +100,12 @@ if plan["log"]:
     count("attach", "target remote " + plan["target"])
     run("break pass")
     run("continue")
-    count("stepi", "stepi", 20)
-    count("next", "next", 10)
+    count("stepi", "stepi", times=20)
+    count("next", "next", times=10)
     count("bt", "bt")
+    run("delete")
+    for verb in VERBS:
+        count(*verb)
 else:
     run("target remote " + plan["target"])
     rate("stepi/s", "stepi", plan["steps"], plan["steps"])
