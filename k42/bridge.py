@@ -19,7 +19,8 @@ from gdbstub.client import RemoteTarget, connect
 from gdbstub.quirks import AUTO, K42, ROWS, Quirks
 from gdbstub.stepping import Mode
 from gdbstub.surroundings import Surroundings
-from k42.errors import UserError
+from gdbstub.target import TargetError
+from k42.errors import UserError, only_error
 from k42.gdb_port import add_observe_option, observers_of, serve_gdb_port
 from k42.kernel import find_symbols
 from k42.packet_log import add_log_option, start_packet_log
@@ -114,7 +115,16 @@ def run(arguments: argparse.Namespace) -> int:
     look = partial(observe, console.path, console.channel) if isinstance(console, Control) else None
     surroundings = make_surroundings(kernel, arguments.break_in, type_, look)
     shared = None if isinstance(console, Control) else console
-    lifetime.run(_bridge, stub, listen, quirks, mode, surroundings, observers_of(arguments), shared)
+    observers = observers_of(arguments)
+    try:
+        lifetime.run(_bridge, stub, listen, quirks, mode, surroundings, observers, shared)
+    except BaseException as error:
+        problem = only_error(error)
+        if not isinstance(problem, TargetError):
+            raise
+        raise UserError(
+            f"the stub at {arguments.stub}: {problem}; is it there, and of the kind {quirks.name}? (--stub)"
+        ) from None
     return 0
 
 
