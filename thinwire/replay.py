@@ -3,7 +3,7 @@
 `replay_mux` gives the victim's half of a recording to a fresh multiplexer, with the clients' typing taken
 from the recorded answers, and returns the first answer that differs. `replay_side` plays either half over a
 stream, to a live server or a live victim, and waits each time until the other half has said what it said
-before.
+before, for as long as that took and `PATIENCE` more.
 """
 
 from collections import defaultdict, deque
@@ -15,6 +15,9 @@ import trio
 from thinwire.capture import Packet
 from thinwire.frames import CHANNELS, SET_SIZE, Read, Select, decode_one
 from thinwire.mux import ChangeSpeed, Mux, Rules
+
+PATIENCE = 10.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,31 @@ async def replay_side(
     stream: trio.abc.Stream, packets: Iterable[Packet], *, as_victim: bool
 ) -> Divergence | None:
     """Play the victim's half (or the server's) over a stream; None if the other half answered as it did."""
-    heard = b""
+    heard = typed = b""
+    before = None
     for number, packet in enumerate(packets):
+        took = 0 if before is None else packet.time - before
+        before = packet.time
         if packet.to_victim is not as_victim:
             await stream.send_all(packet.data)
-            continue
-        while len(heard) < len(packet.data):
-            data = await stream.receive_some()
-            if not data:
-                return Divergence(number, packet.data, heard)
-            heard += bytes(data)
-        if not heard.startswith(packet.data):
-            return Divergence(number, packet.data, heard)
-        heard = heard[len(packet.data) :]
+        elif as_victim and not packet.is_frame:
+            typed += packet.data  # at the console before the handshake: it may come again, or not
+        else:
+            while not heard.removeprefix(typed).startswith(packet.data):
+                data = b""
+                with trio.move_on_after(max(took, 0) / 1e9 + PATIENCE):
+                    data = bytes(await stream.receive_some())
+                heard += data
+                if not data or not _may_become(heard, packet.data, typed + packet.data):
+                    return Divergence(number, packet.data, heard)
+            heard = heard.removeprefix(typed)[len(packet.data) :]
+            typed = b""
     return None
+
+
+def _may_become(heard: bytes, *expected: bytes) -> bool:
+    """Whether this is the beginning of something expected, or more than that."""
+    return any(heard.startswith(each[: len(heard)]) for each in expected)
 
 
 def _typing(packets: Sequence[Packet]) -> dict[int, deque[bytes]]:

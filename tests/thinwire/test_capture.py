@@ -196,6 +196,57 @@ def test_a_recording_drives_a_live_victim() -> None:
     trio.run(main)
 
 
+SECOND = 10**9
+ASKED, ANSWERED = Packet(SECOND, False, True, b"!    "), Packet(SECOND, True, True, b"!  $ \0\0\0\1")
+TYPED = Packet(0, True, False, b"boot\n\r")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "live", "heard"),
+    [
+        ([ASKED, ANSWERED], b"", b""),  # a server that holds its answer
+        ([ASKED, ANSWERED], ANSWERED.data[:7], ANSWERED.data[:7]),
+        ([ASKED, ANSWERED], b"?????", b"?????"),
+        ([ASKED, ANSWERED], ANSWERED.data, None),
+        ([TYPED, ASKED, ANSWERED], ANSWERED.data, None),  # nobody types to the firmware this time
+        ([TYPED, ASKED, ANSWERED], TYPED.data + ANSWERED.data, None),
+        ([TYPED, ASKED, ANSWERED], TYPED.data[:3], TYPED.data[:3]),
+        ([TYPED, ASKED, ANSWERED], TYPED.data[:3] + ANSWERED.data, TYPED.data[:3] + ANSWERED.data),
+    ],
+)
+def test_a_live_server_is_waited_for_only_so_long(
+    recorded: list[Packet], live: bytes, heard: bytes | None
+) -> None:
+    """A read may be held for ever now, because nobody types what somebody typed then."""
+
+    async def main() -> Divergence | None:
+        ours, its = trio.testing.memory_stream_pair()
+        await its.send_all(live)
+        return await replay_side(ours, recorded, as_victim=True)
+
+    divergence = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert divergence == (None if heard is None else Divergence(len(recorded) - 1, ANSWERED.data, heard))
+
+
+def test_a_live_victim_has_the_time_it_took_then() -> None:
+    recorded = [Packet(0, False, True, b"!    "), Packet(0, True, True, b"!  $ \0\0\0\0")]
+    recorded.append(Packet(3600 * SECOND, False, True, b"$    "))
+
+    async def main() -> Divergence | None:
+        ours, its = trio.testing.memory_stream_pair()
+
+        async def live() -> None:
+            await its.send_all(recorded[0].data)
+            await trio.sleep(3600)
+            await its.send_all(recorded[2].data)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(live)
+            return await replay_side(ours, recorded, as_victim=False)
+
+    assert trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) is None
+
+
 def test_rules_belong_to_the_replay() -> None:
     recorded = [Packet(0, False, True, b"?    "), Packet(0, True, True, b"?  (         ")]
     assert replay_mux(recorded, Rules(assume_framed=True)) is None
