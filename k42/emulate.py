@@ -25,6 +25,7 @@ from k42.machine_options import (
     build_runner,
     line_port,
     machine_kind,
+    prepare,
 )
 from k42.packet_log import add_log_option, start_packet_log
 from k42.pipe import stream_pair
@@ -120,6 +121,7 @@ async def _emulate(
     runner = build_runner(machine, arguments, halted=arguments.halt)
     async with trio.open_nursery() as nursery:
         if gdb is not None:
+            await prepare(machine)
             place = await nursery.start(serve_gdb_port, gdb, EmulatorTarget(runner), observers_of(arguments))
             print(f"gdb   target remote {place}", file=sys.stderr, flush=True)
         if line is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+import trio
+
 from emulator.boot import Program, load_elf, load_raw
 from emulator.config import MachineConfig, MachineKind, parse_size
 from emulator.devices.port import Port
-from emulator.engines import NAMES
+from emulator.engines import NAMES, preparations
 from emulator.machine import Machine
 from emulator.runner import MachineRunner, Pace
 from k42.errors import UserError
@@ -94,6 +96,14 @@ def load_program(arguments: argparse.Namespace) -> Program:
     address = parse_number(arguments.raw, "--raw")
     entry = address if arguments.entry is None else parse_number(arguments.entry, "--entry")
     return load_raw(str(find_kernel(arguments.kernel)), address, entry)
+
+
+async def prepare(machine: Machine) -> None:
+    """Compile what a first start has to compile, beside trio's thread: whoever asks for the status, or
+    interrupts the machine, has seconds to wait otherwise.
+    """
+    for compile_ in preparations(machine.config.engine):
+        await trio.to_thread.run_sync(compile_)
 
 
 def build_runner(machine: Machine, arguments: argparse.Namespace, *, halted: bool = False) -> MachineRunner:

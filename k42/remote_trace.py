@@ -51,17 +51,19 @@ async def record_remote(
 async def _let_go(target: RemoteTarget) -> None:
     """Detach in the middle of something: from wherever the target stops by itself, or is stopped now."""
     with trio.move_on_after(FAREWELL, shield=True), suppress(TargetError):
-        if target.stopped is None:
-            await target.interrupt()
-            await target.wait_stop()
+        await _stop(target)
         await target.detach()
+
+
+async def _stop(target: RemoteTarget) -> None:
+    if target.stopped is None:
+        await target.interrupt()
+        await target.wait_stop()
 
 
 async def _stop_at(target: RemoteTarget, start: int | None) -> None:
     """Bring the target to a stop, at `start` if that is given."""
-    if target.stopped is None:
-        await target.interrupt()
-        await target.wait_stop()
+    await _stop(target)
     if start is None:
         return
     breakpoint_ = Breakpoint(BreakpointKind.SOFTWARE, start)
@@ -69,8 +71,13 @@ async def _stop_at(target: RemoteTarget, start: int | None) -> None:
     try:
         await target.resume([Action()])
         reason = await target.wait_stop()
-    finally:
-        await target.remove(breakpoint_)
+    except BaseException:
+        # Ctrl-C on the way: nobody else would take the breakpoint out again.
+        with trio.move_on_after(FAREWELL, shield=True), suppress(TargetError):
+            await _stop(target)
+            await target.remove(breakpoint_)
+        raise
+    await target.remove(breakpoint_)
     if (await _registers(target))["pc"] != start:
         raise UserError(f"the target stopped on the way to {start:#x} ({reason.kind.value})")
 

@@ -23,7 +23,6 @@ from pathlib import Path
 import trio
 
 from emulator.debug import EmulatorTarget
-from emulator.engines import preparations
 from emulator.machine import Machine
 from emulator.runner import MachineRunner
 from gdbstub.quirks import K42
@@ -38,6 +37,7 @@ from k42.machine_options import (
     build_machine,
     build_runner,
     line_port,
+    prepare,
     refuse_machine_options,
 )
 from k42.machines import FILE, Description, find_machine, ports_of, reset_by
@@ -256,11 +256,7 @@ def _channels(ports: Ports) -> dict[int, AnyChannel]:
 
 
 async def _run(runner: MachineRunner) -> None:
-    """Run the machine for ever.  What a first start has to compile is compiled before, beside this thread:
-    whoever asks for the status meanwhile has seconds to wait otherwise.
-    """
-    for prepare in preparations(runner.machine.config.engine):
-        await trio.to_thread.run_sync(prepare)
+    await prepare(runner.machine)
     await runner.run()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import trio
 from k42.ports import LOOPBACK
 
 RunningUp = Callable[..., AbstractAsyncContextManager]
+Command = Callable[..., AbstractAsyncContextManager]
 
 
 @pytest.mark.parametrize(
@@ -120,3 +122,40 @@ def test_an_empty_trace_is_called_so(k42: Path) -> None:
     )
     assert shown.returncode == 2
     assert "the trace is empty" in shown.stderr
+
+
+def test_ctrl_c_on_the_way_to_a_remote_place_takes_the_breakpoint_out(
+    k42: Path, command: Command, tmp_path: Path
+) -> None:
+    log = tmp_path / "packets"
+    os.mkfifo(log)
+    reader = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+
+    async def main() -> tuple[int | None, str, str]:
+        with trio.fail_after(110):
+            async with (
+                command("emulate", "--halt", "--gdb", "0", "--log", str(log)) as machine,
+                trio.lowlevel.FdStream(reader) as packets,
+            ):
+                port = re.search(r"127\.0\.0\.1:(\d+)", await machine.expect("line "))
+                assert port is not None
+                record = [str(k42), "trace", "record", "--remote", f"{LOOPBACK}:{port[1]}", "--from", "0x10"]
+                process = await trio.lowlevel.open_process(
+                    [*record, "--steps", "5", "--out", str(tmp_path / "steps.trace")], stderr=subprocess.PIPE
+                )
+                assert process.stderr is not None
+                sent = ""
+                while "-> $c#63" not in sent:
+                    sent += (await packets.receive_some()).decode()
+                process.send_signal(signal.SIGINT)
+                said = b""
+                while more := await process.stderr.receive_some():
+                    said += bytes(more)
+                await process.wait()
+                while "-> $D#44" not in sent:
+                    sent += (await packets.receive_some()).decode()
+                return process.returncode, said.decode(), sent
+
+    status, said, sent = trio.run(main)
+    assert (status, said) == (130, "interrupted; no step was made\n")
+    assert sent.index("-> $Z0,10,4#") < sent.index("-> $c#63") < sent.index("-> $z0,10,4#")
