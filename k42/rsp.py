@@ -106,7 +106,8 @@ async def play_client(stream: trio.abc.Stream, player: ClientPlayer) -> None:
 async def _play_server(endpoint: Endpoint, exchanges: list[Exchange]) -> int:
     player = ServerPlayer(exchanges)
     async with open_streams(endpoint) as (place, connect):
-        print(f"gdb   target remote {place}", file=sys.stderr, flush=True)
+        address = place.removeprefix("listen:").removeprefix("listen-unix:")
+        print(f"gdb   target remote {address}", file=sys.stderr, flush=True)
         async with await connect() as stream:
             try:
                 while data := bytes(await stream.receive_some(RECEIVE_SIZE)):
