@@ -84,7 +84,7 @@ def add_bridge_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single-step-mode",
         choices=[mode.value for mode in Mode],
-        help="how single steps are carried out (default auto, or what k42.toml says)",
+        help="how single steps are carried out (default auto; for a NAME, what k42.toml says)",
     )
     parser.add_argument(
         "--break-in",
