@@ -45,6 +45,8 @@ class Leave(Exception):
 def describe(exit_: Exit) -> str:
     """Return an exit in words for people."""
     match exit_.kind:
+        case ExitKind.BUDGET:
+            return "halted"
         case ExitKind.SHUTDOWN:
             return f"the guest shut down with code {exit_.detail}"
         case ExitKind.CHECKSTOP:

@@ -63,7 +63,9 @@ def test_gdb_sees_the_entry_state_without_a_warning() -> None:
 
 
 def test_breakpoint_steps_and_backtrace() -> None:
-    said = run_gdb("break uart_open", "continue", "bt 1", "stepi", "info registers pc", "next", "kill")
+    threads = ("info threads", "continue", "info threads")
+    said = run_gdb("break uart_open", *threads, "bt 1", "stepi", "info registers pc", "next", "kill")
+    assert '"cpu0" (halted) start' in said and '"cpu0" (breakpoint) uart_open' in said
     assert "Breakpoint 1, uart_open" in said
     assert "#0  uart_open" in said
 
