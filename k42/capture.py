@@ -16,7 +16,14 @@ from thinwire.streams import open_streams
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("capture", help="show or replay a recording that `k42 mux --capture` made")
+    parser = add_subcommand(
+        subparsers,
+        "capture",
+        "show or replay a recording that `k42 mux --capture` made",
+        "k42 capture show wire.pcapng",
+        "k42 capture replay wire.pcapng",
+        notes="k42 capture show --help and k42 capture replay --help tell more.",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="show|replay")
     shown = add_subcommand(actions, "show", "print a line a frame", "k42 capture show wire.pcapng")
     shown.add_argument("file", metavar="FILE", help="what --capture wrote")

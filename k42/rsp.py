@@ -22,7 +22,13 @@ ANSWER_SECONDS = 10.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("rsp", help="play recorded gdb packets again")
+    parser = add_subcommand(
+        subparsers,
+        "rsp",
+        "play recorded gdb packets again",
+        "k42 rsp replay packets.log --to localhost:2112",
+        notes="k42 rsp replay --help tells more.",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="replay")
     replay = add_subcommand(
         actions,

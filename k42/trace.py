@@ -34,7 +34,14 @@ WITHIN = 60.0
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("trace", help="record and show single-step traces")
+    parser = add_subcommand(
+        subparsers,
+        "trace",
+        "record and show single-step traces",
+        "k42 trace record --steps 1000 --out boot.trace",
+        "k42 trace show -d boot.trace",
+        notes="k42 trace record --help and k42 trace show --help tell more.",
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="record|show")
     _register_record(
         add_subcommand(
