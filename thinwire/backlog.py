@@ -101,37 +101,23 @@ class Backlog:
 class Recent:
     """The last bytes of a stream: `limit` of them once so many have passed, and never more than twice."""
 
-    __slots__ = ("_chunks", "_limit", "_most", "size")
+    __slots__ = ("_bytes", "_limit", "_most")
 
     def __init__(self, limit: int) -> None:
-        self._chunks: deque[bytes | memoryview] = deque()
+        self._bytes = bytearray()
         self._limit = limit
         self._most = 2 * limit
-        self.size = 0
+
+    @property
+    def size(self) -> int:
+        return len(self._bytes)
 
     def append(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
-        self._chunks.append(data)
-        self.size += len(data)
-        if self.size > self._most or type(data) is not bytes:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Keep `limit` bytes of what there is, and copy the newest if it is a view."""
-        while self._chunks and self.size - len(self._chunks[0]) >= self._limit:
-            self.size -= len(self._chunks.popleft())
-        if self._chunks:
-            newest = self._chunks[-1]
-            self._chunks[-1] = bytes(newest[-self._limit :])
-            self.size += len(self._chunks[-1]) - len(newest)
+        self._bytes += data
+        if len(self._bytes) > self._most:
+            del self._bytes[: -self._limit or None]
 
     def tail(self, count: int) -> bytes:
         """A copy of the last `count` bytes, or of all there are."""
-        parts: list[bytes | memoryview] = []
-        missing = min(count, self.size)
-        for chunk in reversed(self._chunks):
-            if missing <= 0:
-                break
-            parts.append(chunk[-missing:])
-            missing -= len(parts[-1])
-        return b"".join(reversed(parts))
+        return bytes(self._bytes[max(0, len(self._bytes) - count) :])

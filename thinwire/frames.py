@@ -163,7 +163,7 @@ def decode_one(data: bytes) -> Event | None:
     return events[0] if events else None
 
 
-_SMALL = 512
+SMALL = 512
 """Bytes. Longer payloads are handed on as views: copying them would cost more than it saves."""
 BATCH = 1024
 """Frames decoded at one go, at most 2 ms of work with their serving. What is behind them waits for the next
@@ -210,6 +210,8 @@ class Decoder:
         """What there is of a frame that waits for the rest of it; of more than that while `is_behind`."""
         self.is_behind = False
         """Whether there is more to decode at once, without new bytes: `feed` nothing."""
+        self.merged = 0
+        """How many frames have gone into others so far."""
         self._merge = merge
         self._over = False
         self._lapsed_at = -1
@@ -299,13 +301,14 @@ class Decoder:
             elif kind == _WRITE_QUIETLY and self._merge:
                 stop, parts = _find_run(data, at, stop, budget)
                 budget -= len(parts) - 1
-                if length > _SMALL:
+                if length > SMALL:
                     events.append(Run(channel, parts))
                 else:
                     events.append(Write(channel, b"".join(parts), False))
+                    self.merged += len(parts) - 1
             elif kind in WRITES:
                 whole_payload = (
-                    memoryview(data)[body:stop] if length > _SMALL and self._merge else data[body:stop]
+                    memoryview(data)[body:stop] if length > SMALL and self._merge else data[body:stop]
                 )
                 events.append(Write(channel, whole_payload, kind == WRITE))
             elif kind == _SET_SPEED and data[body:stop].isdigit():
@@ -329,7 +332,7 @@ def _find_run(data: bytes, at: int, stop: int, limit: int) -> tuple[int, list[by
     `limit` of them, and where the last one stops.
     """
     head, size, end = data[at : at + HEADER_LENGTH], stop - at, len(data)
-    source = memoryview(data) if size > _SMALL else data
+    source = memoryview(data) if size > SMALL else data
     parts: list[bytes | memoryview] = [source[at + HEADER_LENGTH : stop]]
     while stop + size <= end and data.startswith(head, stop) and len(parts) <= limit:
         parts.append(source[stop + HEADER_LENGTH : stop + size])

@@ -118,11 +118,13 @@ class DescriptorLine:
         self.unsent = Backlog()
         self._source = source
         self._sink = sink
+        self._send: Callable[[bytes, int], int] = lambda data, _flags: os.write(sink, data)
         self._work = trio.Event()
         self._idle = trio.Event()
         self.spin = 0.0
         self._room = descriptors.CHUNK  # for the next read
         self._is_brisk = False  # the victim has just spoken, and soon after it was waited for
+        self._is_answered = False  # something was sent since the victim last spoke
 
     def join(self, lookout: Lookout, hear: Callable[[], bool] | None = None) -> None:
         """See Line: nobody tells us."""
@@ -176,9 +178,10 @@ class DescriptorLine:
 
     def push(self, data: bytes) -> None:
         """See Line."""
+        self._is_answered = True
         if not self.unsent.size:
             try:
-                count = self._write(data)
+                count = self._send(data, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 count = 0
             except OSError:
@@ -187,10 +190,6 @@ class DescriptorLine:
                 return
             data = data[count:]
         self._keep(data)
-
-    def _write(self, data: bytes) -> int:
-        """Send without waiting; returns how many bytes went out. Raises OSError."""
-        return os.write(self._sink, data)
 
     def _keep(self, data: bytes) -> None:
         """Leave bytes to `run`."""
@@ -212,11 +211,12 @@ class DescriptorLine:
             while self.unsent.size:
                 await self._may_write()
                 try:
-                    self.unsent.discard(self._write(b"".join(self.unsent.front())))
+                    count = self._send(b"".join(self.unsent.front()), socket.MSG_DONTWAIT)
                 except BlockingIOError:
-                    pass
+                    count = 0
                 except OSError:
-                    self.unsent.discard(self.unsent.size)
+                    count = self.unsent.size
+                self.unsent.discard(count)
             self._work = trio.Event()
             self._idle.set()
 
@@ -256,7 +256,7 @@ class SocketLine(DescriptorLine):
         self._socket = socket.socket(fileno=descriptor)
         self._socket.setblocking(True)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LINGER)
-        self._is_answered = False  # since it last spoke
+        self._send = self._socket.send
 
     def take(self) -> bytes | None:
         """See Line."""
@@ -271,7 +271,8 @@ class SocketLine(DescriptorLine):
             return None
         except OSError:
             return b""
-        lookout.look_at_clients()
+        if ready := lookout.poll_clients(0):
+            lookout.bring_in(ready)
         self._room = FLOOD if len(data) >= descriptors.CHUNK else descriptors.CHUNK
         return data
 
@@ -280,10 +281,6 @@ class SocketLine(DescriptorLine):
         data = await super().receive(silence)
         self._is_answered = False
         return data
-
-    def _write(self, data: bytes) -> int:
-        self._is_answered = True
-        return self._socket.send(data, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
         """See Line."""

@@ -30,6 +30,8 @@ class Lookout:
     def __init__(self) -> None:
         self._all = select.epoll()
         self._clients = select.epoll()  # for a wait in trio, while the line waits for itself
+        self.poll_clients = self._clients.poll
+        """What `bring_in` is to bring in, for whom `look_at_clients` is one call too many."""
         self._bring: dict[int, Callable[[], bool]] = {}
         self._line = -1
         self._only_line = [(-1, select.EPOLLIN)]
@@ -71,13 +73,14 @@ class Lookout:
         ready = self._all.poll(0)
         if not ready:
             return False
-        return ready == self._only_line or self._bring_in(ready)
+        return ready == self._only_line or self.bring_in(ready)
 
     def look_at_clients(self) -> None:
         """Bring in what clients have sent."""
-        self._bring_in(self._clients.poll(0))
+        self.bring_in(self._clients.poll(0))
 
-    def _bring_in(self, ready: list[tuple[int, int]]) -> bool:
+    def bring_in(self, ready: list[tuple[int, int]]) -> bool:
+        """Read from clients that have something; whether the line has as well."""
         has_line = False
         for descriptor, events in ready:
             if descriptor == self._line:
@@ -93,7 +96,7 @@ class Lookout:
             ready = self._all.poll(LINGER)
             if not ready:
                 return False
-            if ready == self._only_line or self._bring_in(ready):
+            if ready == self._only_line or self.bring_in(ready):
                 return True
         return False
 

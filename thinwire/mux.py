@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from thinwire.frames import (
     HEADER_LENGTH,
+    SMALL,
     WRITE,
     WRITES,
     Decoder,
@@ -192,16 +193,27 @@ class Mux(Switchboard):
         """As `receive`, but a long piece is served in several goes, so that whoever else is in the process
         gets a turn: call again with nothing while `is_behind`.
         """
-        if self.phase is _FRAMED:
-            if not (self._decoder.tail or self._is_text or self._record):
-                reply = self._answer(data)
-                if reply is not None:
-                    return reply
-            data = self._receive_framed(data)
-        while data:
-            data = self._receive_framed(data) if self.phase is Phase.FRAMED else self._receive_text(data)
-        self.is_behind = self._decoder.is_behind
-        return self._flush_replies()
+        if self._decoder.tail or self._is_text or self._record or self.phase is not _FRAMED:
+            return self._receive_any(data)
+        # A victim that waits for its answers sends one request at a time, for which there is a shorter way.
+        parsed = parse_header(data[:HEADER_LENGTH])
+        if parsed is None:
+            return self._receive_any(data)
+        kind, channel, length, request = parsed
+        if len(data) != HEADER_LENGTH + length:
+            return self._receive_any(data)
+        if kind in WRITES:
+            payload = data[HEADER_LENGTH:] if length <= SMALL else memoryview(data)[HEADER_LENGTH:]
+            reply = self._write(channel, payload, kind == WRITE)
+        elif type(request) is Read:
+            reply = self._read(channel, request.limit)
+        elif type(request) is Select:
+            reply = self._select(channel, request.nibbles)
+        else:
+            return self._receive_any(data)
+        self.frames += 1
+        self._garbage = 0
+        return reply
 
     def silence(self, seconds: float) -> bytes:
         """The line has been silent for so long."""
@@ -246,35 +258,22 @@ class Mux(Switchboard):
             self.actions.append(ChangeSpeed(None))
         return found.rest
 
-    def _answer(self, data: bytes) -> bytes | None:
-        """The answer if `data` is exactly one request, with nothing left of what came before; None if it is
-        not, or of a rarer kind, and then nothing is done.
-
-        A victim that waits for its answers sends nearly everything so, and this is half the work.
-        """
-        parsed = parse_header(data[:HEADER_LENGTH])
-        if parsed is None:
-            return None
-        kind, channel, length, request = parsed
-        if len(data) != HEADER_LENGTH + length:
-            return None
-        if kind in WRITES:
-            reply = self._write(channel, data[HEADER_LENGTH:], kind == WRITE)
-        elif type(request) is Read:
-            reply = self._read(channel, request.limit)
-        elif type(request) is Select:
-            reply = self._select(channel, request.nibbles)
-        else:
-            return None
-        self.frames += 1
-        self._garbage = 0
-        return reply
+    def _receive_any(self, data: bytes) -> bytes:
+        """As `receive_batch`, whatever the bytes are."""
+        if self.phase is _FRAMED:
+            data = self._receive_framed(data)
+        while data:
+            data = self._receive_framed(data) if self.phase is Phase.FRAMED else self._receive_text(data)
+        self.is_behind = self._decoder.is_behind
+        return self._flush_replies()
 
     def _receive_framed(self, data: bytes) -> bytes:
         """Serve the frames in `data`; return what stands behind a change of phase."""
         decoder = self._decoder
+        merged = decoder.merged
         begun, has_lapsed = b"" if decoder.is_behind else decoder.tail, decoder.has_lapsed
         events = decoder.feed(data)
+        self.frames += decoder.merged - merged
         if len(begun) > HEADER_LENGTH and events and isinstance(events[0], Write | Run):
             # A payload that came in pieces: a reset may have cut it off, and what came next completed it.
             place = HEADER_LENGTH + payload_length(begun) - len(begun)

@@ -230,6 +230,14 @@ def test_observers_and_late_writers_get_the_last_output() -> None:
     assert observer.dropped + observer.backlog.size == 312
 
 
+def test_frames_that_are_served_as_one_are_counted_each() -> None:
+    mux = Mux([0, 1], FRAMED)
+    for size in (1, 600):
+        before = mux.frames
+        mux.receive(encode(Write(1, b"x" * size, False)) * 3)
+        assert mux.frames == before + 3
+
+
 requests = st.one_of(
     st.builds(Write, st.integers(0, 4), st.binary(max_size=40), st.booleans()),
     st.builds(Read, st.integers(0, 4), st.integers(0, 40)),
