@@ -1,6 +1,6 @@
 """Looking out for bytes: the line and all clients with a descriptor, asked about in one system call.
 
-The task that serves the line looks before each read: whatever clients have sent is brought in, and whoever
+The task that serves the line looks before each request: whatever clients have sent is brought in, and whoever
 has left is found out, before the victim's next request is heard, so an answer is never behind what its client
 did first. While the line is idle `attend` does the same for the clients alone.
 
