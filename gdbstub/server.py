@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -30,6 +31,9 @@ log = logging.getLogger("gdbstub")
 # have read the end of the old connection; how long a client turned away may take to ask its first question.
 SEAT_PATIENCE = 0.5
 TURN_AWAY_PATIENCE = 5.0
+
+# Seconds a client may take to close its end when we have closed ours.
+PARTING_PATIENCE = 1.0
 
 
 async def serve(
@@ -47,6 +51,21 @@ async def serve(
         finally:
             with trio.CancelScope(shield=True):
                 await conversation.clean_up()
+        await _part(stream)
+
+
+async def _part(stream: trio.abc.Stream) -> None:
+    """Let the client read our last words before the connection is closed.
+
+    A socket closed with something unread resets the connection, which takes back what the client has not read
+    yet: why it is refused, for one, since gdb sends a `-` every two seconds that it waits.
+    """
+    if not isinstance(stream, trio.abc.HalfCloseableStream):
+        return
+    with trio.move_on_after(PARTING_PATIENCE), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+        await stream.send_eof()
+        while await stream.receive_some(RECEIVE_SIZE):
+            pass
 
 
 async def serve_listeners(
@@ -122,5 +141,6 @@ async def _turn_away(stream: trio.SocketStream, holder: str) -> None:
                     session.receive(bytes(data))
                 session.reply(f"E.the target is held by gdb at {holder}".encode())
                 await stream.send_all(session.take_outgoing())
+                await _part(stream)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return

@@ -1,5 +1,6 @@
 """The server spoken to byte by byte: what real gdbs do not send, and what nobody should."""
 
+import errno
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,7 @@ from machine_target import MachineTarget
 from gdbstub.commands import TABLE
 from gdbstub.packet import Ack, Decoder, Nak, Packet, frame
 from gdbstub.server import serve, serve_listeners
-from gdbstub.target import StopKind, StopReason
+from gdbstub.target import Action, StopKind, StopReason, TargetError
 
 Stream = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
 
@@ -302,5 +303,36 @@ def test_a_client_that_has_to_wait_for_the_stop_is_acknowledged_and_answered_onc
                         heard += await stream.receive_some()
                     assert heard in (frame(b"QC1") + b"+", frame(b"QC1") + b"+" + frame(b"QC1"))
                 nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_refusal_is_read_by_a_client_that_has_asked_on_meanwhile() -> None:
+    """gdb sends a `-` every two seconds; a socket that is closed with that unread takes the text back."""
+
+    has_asked_on = trio.Event()
+
+    class Unstoppable(MachineTarget):
+        async def interrupt(self) -> None:
+            await has_asked_on.wait()
+            raise TargetError(errno.EBUSY, "it runs on")
+
+    async def main() -> None:
+        target = Unstoppable(program.load())
+        await target.resume([Action()])
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_listeners, listeners, target)
+            address = listeners[0].socket.getsockname()[:2]
+            with trio.fail_after(20):
+                async with await trio.open_tcp_stream(*address) as client:
+                    await client.send_all(frame(b"qSupported"))
+                    heard = await client.receive_some()
+                    await client.send_all(b"-")
+                    has_asked_on.set()
+                    while data := await client.receive_some():
+                        heard += data
+            nursery.cancel_scope.cancel()
+        assert frame(b"E.it runs on") in heard
 
     trio.run(main)
