@@ -1,8 +1,9 @@
 """What the server answers: one function for each command, from the target's state to a reply's body.
 
 Resuming is not here but in `runs`, attaching and ending a session in `conversation`; everything that is one
-question and one answer is.  `ANSWERS` is filled by the decorator `answers`; a command without an
-entry gets the empty reply, which tells gdb that we do not know the packet.
+question and one answer is; what somebody asks who has no file, and what only lldb asks, in `file_answers` and
+`lldb_answers`.  `ANSWERS` is filled by the decorator `answers`, and with theirs by `conversation`; a command
+without an entry gets the empty reply, which tells gdb that we do not know the packet.
 
 A `TargetError` raised here becomes the `E` reply, `Unsupported` the empty one.
 """

@@ -17,10 +17,8 @@ from gdbstub.registers import Description, Feature, Register
 
 INSTRUCTION_SIZE = 4
 
-# tw 31,0,0: what gdb plants itself.  K42's stub takes exactly this word for a compiled-in breakpoint and
-# moves pc past it, so a planted one must be another trap.
-GDB_TRAP = 0x7FE00008
-# twge r2,r2: always traps, and pc stays.
+# twge r2,r2: always traps, and pc stays.  Not tw 31,0,0, which gdb plants itself: K42's stub takes exactly
+# that word for a compiled-in breakpoint and moves pc past it.
 PLANTED_TRAP = 0x7D821008
 
 CORE = Feature(

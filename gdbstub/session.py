@@ -54,7 +54,6 @@ class Session:
 
     def __init__(self) -> None:
         self.state = State.IDLE
-        self.features: frozenset[str] = frozenset()
         self.is_acknowledging = True
         self._decoder = Decoder(2 * PACKET_SIZE)
         self._requests: deque[Request] = deque()

@@ -1,6 +1,6 @@
-"""What the tests of `gdbstub.client` share: a target that is a stub's, and the steps that it takes."""
+"""What the tests of `gdbstub.client` share: a target that is a stub's, its steps, and a bridge to it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import program
 import trio
@@ -10,6 +10,7 @@ from mini_machine import Machine, Trap
 
 from gdbstub.client import RemoteTarget, connect
 from gdbstub.quirks import K42, Quirks
+from gdbstub.server import serve_listeners
 from gdbstub.surroundings import Surroundings
 from gdbstub.target import Action, ActionKind, StopKind
 
@@ -29,6 +30,17 @@ def machine_pcs(machine: Machine, count: int) -> list[int]:
             break
         pcs.append(machine.pc)
     return pcs
+
+
+async def bridge(
+    stub: trio.abc.Stream,
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    quirks: Quirks,
+    surroundings: Surroundings | None = None,
+) -> None:
+    """Serve the stub on `stub` to one gdb after the other, until cancelled."""
+    async with connect(stub, quirks, surroundings) as target:
+        await serve_listeners(listeners, target)
 
 
 async def pc_of(target: RemoteTarget) -> int:

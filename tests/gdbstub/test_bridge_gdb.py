@@ -7,10 +7,10 @@ import program
 import pytest
 import trio
 import trio.testing
+from client_session import bridge
 from k42_stub import K42Stub
 from mini_machine import M64
 
-from gdbstub.bridge import bridge
 from gdbstub.packet import frame
 from gdbstub.quirks import K42
 from gdbstub.surroundings import Surroundings

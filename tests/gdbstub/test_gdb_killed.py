@@ -10,11 +10,11 @@ import program
 import pytest
 import trio
 import trio.testing
+from client_session import bridge
 from k42_stub import K42Stub
 from machine_target import MachineTarget
 from mini_machine import Machine
 
-from gdbstub.bridge import bridge
 from gdbstub.quirks import K42
 from gdbstub.server import serve_listeners
 from gdbstub.surroundings import Surroundings
