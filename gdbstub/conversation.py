@@ -66,7 +66,7 @@ class Conversation:
         """Answer requests until the session is closed from either side."""
         is_admitted = False
         while self._session.state is not State.CLOSED:
-            await self._stream.receive()
+            await self._stream.receive(spin=self._target.stopped is not None)
             if not is_admitted and self._session.has_request:
                 is_admitted = await self._is_admitted()
             while (request := self._session.next_request()) is not None:

@@ -28,10 +28,13 @@ class SessionStream:
         self._sending = trio.Lock()
         self._transcript = Transcript(name)
 
-    async def receive(self) -> None:
-        """Take what the client sends next; close the session if it is gone."""
+    async def receive(self, *, spin: bool = False) -> None:
+        """Take what the client sends next; close the session if it is gone.
+
+        `spin` where nothing else goes on meanwhile: see `quick_stream`.
+        """
         try:
-            data = await self._stream.receive_some(RECEIVE_SIZE)
+            data = await self._stream.receive_some(RECEIVE_SIZE, spin=spin)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
         if data:

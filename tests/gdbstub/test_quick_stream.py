@@ -1,14 +1,17 @@
 """Sockets read and written without waiting: what a peer may do to them, and that others get their turn."""
 
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import trio
 import trio.testing
 
-from gdbstub.quick_stream import QuickStream
+from gdbstub.quick_stream import BRISK, QuickStream
 
 Use = Callable[[QuickStream, trio.SocketStream, trio.SocketStream], Awaitable[None]]
 
@@ -104,5 +107,73 @@ def test_a_peer_that_never_pauses_leaves_the_others_their_turn() -> None:
                 left -= len(await quick.receive_some(16))
             nursery.cancel_scope.cancel()
         assert turns > 5
+
+    with_pair(use)
+
+
+class Readable:
+    """Stands for the look at the socket: the peer asks at the third, if he asks at all."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self.looks = 0
+
+    def poll(self, milliseconds: int) -> list[object]:
+        assert milliseconds == 0
+        self.looks += 1
+        if self.looks < 3:
+            return []
+        self._ask()
+        return [self]
+
+
+@pytest.mark.parametrize(
+    ("pause", "spin", "has_company", "looks"),
+    [
+        (BRISK / 2, True, True, 3),
+        (BRISK * 2, True, True, 0),
+        (BRISK / 2, False, True, 0),
+        (BRISK / 2, True, False, 0),
+    ],
+)
+def test_who_asks_soon_after_the_answer_is_looked_out_for(
+    pause: float, spin: bool, has_company: bool, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    async def use(quick: QuickStream, _ours: trio.SocketStream, peer: trio.SocketStream) -> None:
+        readable = Readable(lambda: os.write(peer.socket.fileno(), b"second"))
+        monkeypatch.setattr(quick, "_readable", readable)
+
+        async with trio.open_nursery() as nursery:
+
+            async def ask(question: bytes) -> None:
+                nonlocal now
+                await trio.testing.wait_all_tasks_blocked()
+                now += pause
+                await peer.send_all(question)
+
+            nursery.start_soon(ask, b"first")
+            assert await quick.receive_some(100, spin=spin) == b"first"
+            assert readable.looks == 0
+            if not looks:
+                nursery.start_soon(ask, b"second")
+            assert await quick.receive_some(100, spin=spin) == b"second"
+            assert readable.looks == looks
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1} if has_company else {0})
+    monkeypatch.setattr("gdbstub.quick_stream.time", SimpleNamespace(monotonic=lambda: now))
+    with_pair(use)
+
+
+def test_who_asks_no_more_is_waited_for_asleep() -> None:
+    async def use(quick: QuickStream, _ours: trio.SocketStream, peer: trio.SocketStream) -> None:
+        for question in (b"one", b"two"):
+            await peer.send_all(question)
+            assert await quick.receive_some(100, spin=True) == question
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(quick.receive_some, 100, spin=True))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
 
     with_pair(use)
