@@ -280,7 +280,7 @@ def report(figures: dict[str, dict[str, list[float]]]) -> None:
     print(f"{'':44} {'ours':>10} {'qemu':>10} {'ratio':>7}")
     for what, figure in medians.items():
         ours, qemu = figure["ours"], figure.get("qemu")
-        beside = "" if qemu is None else f" {qemu:10.1f} {ours / qemu:7.2f}"
+        beside = "" if qemu is None else f" {qemu:10.1f} {ours / qemu if qemu else 1:7.2f}"
         print(f"{what:44} {ours:10.1f}{beside}")
     print(f"\n{'ours by QEMU':62} {'is':>7} {'wanted':>8}")
     for mine, theirs, relation, bound in GOALS:
