@@ -248,6 +248,9 @@ class SocketLine(DescriptorLine):
     wait for both and then read. A client that speaks in the meantime has nobody who waits for it, unless a
     victim asks for more before it has all its answers: then it is heard that much later.
 
+    That is for a process that has one CPU. With another one a client speaks while the victim still thinks,
+    and what it says is best brought in meanwhile.
+
     The socket is a blocking one for this; whatever shall not wait says so.
     """
 
@@ -257,12 +260,14 @@ class SocketLine(DescriptorLine):
         self._socket.setblocking(True)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LINGER)
         self._send = self._socket.send
+        self._has_one_cpu = len(os.sched_getaffinity(0)) == 1
 
     def take(self) -> bytes | None:
         """See Line."""
         lookout, is_answered = self._lookout, self._is_answered
         self._is_answered = False
-        if not is_answered or not self._is_brisk or lookout.hurry or self.spin:
+        waits_in_read = is_answered and self._is_brisk and self._has_one_cpu
+        if not waits_in_read or lookout.hurry or self.spin:
             return super().take()
         try:
             data = self._socket.recv(self._room)

@@ -1,5 +1,6 @@
 """A line that is a socket: who is waited for in the read itself, and that nothing else waits."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,12 @@ from thinwire.lookout import Lookout
 
 MUCH = b"0123456789" * 200_000
 """More than any socket buffer takes by itself."""
+
+
+@pytest.fixture(autouse=True)
+def one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is waited for in the read where clients have a CPU to speak on meanwhile."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
 
 
 @contextmanager
@@ -53,6 +60,20 @@ def test_a_victim_that_was_answered_is_waited_for_in_the_read(monkeypatch: pytes
             forbid_waiting(lookout, monkeypatch)
             for _ in range(3):
                 converse(line, victim)
+
+    trio.run(main)
+
+
+def test_where_there_are_more_cpus_clients_are_waited_for_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+
+    async def main() -> None:
+        with a_line() as (line, victim, _lookout):
+            converse(line, victim)
+            monkeypatch.setattr(line, "_socket", None)  # a wait in the read would fail
+            victim.send(b"more")
+            assert line.take() == b"more"
+            monkeypatch.undo()
 
     trio.run(main)
 
