@@ -8,6 +8,7 @@ opened again after a loss, in `sources`.
 """
 
 import os
+import resource
 import socket
 import struct
 import time
@@ -28,6 +29,11 @@ with as few turns of a CPU that is shared with the victim.
 BRISK = 0.0005
 """Seconds within which a victim goes on while it has much to say. One that took longer is waited for in trio.
 """
+SPIN = 40e-6
+"""Seconds to look for more: somewhat longer than a victim on another CPU takes to answer an answer."""
+MISSES = 3
+LEFT_OUT = 200
+"""See `SocketLine`."""
 MAX_UNSENT = 64 * 1024
 """A victim that asks without reading the answers is not read either beyond this."""
 
@@ -111,6 +117,11 @@ class Line(Protocol):
         """End this life of the line."""
 
 
+def _count_evictions() -> int:
+    """How often this thread had to leave its CPU to others."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+
+
 class DescriptorLine:
     """A line behind nonblocking descriptors, which it closes."""
 
@@ -135,12 +146,13 @@ class DescriptorLine:
         """See Line."""
         lookout = self._lookout
         if self._is_brisk and not lookout.hurry:
-            self._is_brisk = self._spin() if self.spin else lookout.linger()
+            self._is_brisk = self._look_out(self.spin) or lookout.linger()
         else:
             lookout.hurry = False
             self._is_brisk = lookout.look()
-        if not self._is_brisk:
-            return None
+        return self._read() if self._is_brisk else None
+
+    def _read(self) -> bytes | None:
         try:
             data = os.read(self._source, self._room)
         except BlockingIOError:
@@ -150,13 +162,13 @@ class DescriptorLine:
         self._room = FLOOD if len(data) >= descriptors.CHUNK else descriptors.CHUNK
         return data
 
-    def _spin(self) -> bool:
-        """Whether the victim goes on at once: look for `spin` seconds, then as `linger`."""
-        end = time.perf_counter() + self.spin
+    def _look_out(self, seconds: float) -> bool:
+        """Whether the victim goes on within so long; nobody sleeps meanwhile."""
+        end = time.perf_counter() + seconds if seconds else 0.0
         while time.perf_counter() < end:
             if self._lookout.look():
                 return True
-        return self._lookout.linger()
+        return False
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""
@@ -248,8 +260,10 @@ class SocketLine(DescriptorLine):
     wait for both and then read. A client that speaks in the meantime has nobody who waits for it, unless a
     victim asks for more before it has all its answers: then it is heard that much later.
 
-    That is for a process that has one CPU. With another one a client speaks while the victim still thinks,
-    and what it says is best brought in meanwhile.
+    Before that it is looked out for without sleeping, for `SPIN`, where that pays: to wake a CPU takes longer
+    than to serve a request. It does not pay where the victim needs our CPU to go on. That shows: nothing
+    comes, or we were made to leave the CPU since the last time. After `MISSES` in a row it is left out, but
+    for once in `LEFT_OUT`.
 
     The socket is a blocking one for this; whatever shall not wait says so.
     """
@@ -260,15 +274,22 @@ class SocketLine(DescriptorLine):
         self._socket.setblocking(True)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _LINGER)
         self._send = self._socket.send
-        self._has_one_cpu = len(os.sched_getaffinity(0)) == 1
+        self._misses = 0
+        self._left_out = 0
+        self._evictions = _count_evictions()
 
     def take(self) -> bytes | None:
         """See Line."""
         lookout, is_answered = self._lookout, self._is_answered
         self._is_answered = False
-        waits_in_read = is_answered and self._is_brisk and self._has_one_cpu
-        if not waits_in_read or lookout.hurry or self.spin:
+        if not is_answered or not self._is_brisk or lookout.hurry or self.spin:
             return super().take()
+        if self._left_out:
+            self._left_out -= 1
+            if not self._left_out:
+                self._evictions = _count_evictions()  # not those that we have not looked out in
+        elif self._is_quick():
+            return self._read()
         try:
             data = self._socket.recv(self._room)
         except BlockingIOError:
@@ -280,6 +301,19 @@ class SocketLine(DescriptorLine):
             lookout.bring_in(ready)
         self._room = FLOOD if len(data) >= descriptors.CHUNK else descriptors.CHUNK
         return data
+
+    def _is_quick(self) -> bool:
+        """Look out for the victim, and learn whether that pays."""
+        is_here = self._look_out(SPIN)
+        evictions = _count_evictions()
+        if is_here and evictions == self._evictions:
+            self._misses = 0
+        elif self._misses < MISSES:
+            self._misses += 1
+        else:
+            self._left_out = LEFT_OUT
+        self._evictions = evictions
+        return is_here
 
     async def receive(self, silence: Silence) -> bytes | None:
         """See Line."""

@@ -24,7 +24,7 @@ from thinwire.capture import Recorder, open_recorder
 from thinwire.channels import ChannelBusy, Port
 from thinwire.clients import ChannelStream, ObserverStream
 from thinwire.endpoints import ChannelSpec, Endpoint, Foreign, Listen, ListenUnix
-from thinwire.line import MAX_UNSENT, Line, LineReset, LineState
+from thinwire.line import MAX_UNSENT, SPIN, Line, LineReset, LineState
 from thinwire.lookout import Lookout
 from thinwire.mux import CONSOLE, ChangeSpeed, Direction, Ended, Garbled, Mux, Restarted, Rules
 from thinwire.serial_line import Manners
@@ -37,9 +37,6 @@ SLICE = 0.002
 """Seconds after which a flooded line lets other tasks run: with the rest of the batch that is being served,
 or the wait for a victim that is expected to go on (`lookout.LINGER`), nobody waits more than 10 ms.
 """
-
-SPIN = 40e-6
-"""Seconds to look for more: somewhat longer than a victim on another CPU takes to answer an answer."""
 
 
 class ServeError(Exception):

@@ -1,6 +1,5 @@
 """A line that is a socket: who is waited for in the read itself, and that nothing else waits."""
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,27 +10,22 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thinwire.line import SocketLine
+from thinwire.line import LEFT_OUT, MISSES, SocketLine
 from thinwire.lookout import Lookout
 
 MUCH = b"0123456789" * 200_000
 """More than any socket buffer takes by itself."""
 
 
-@pytest.fixture(autouse=True)
-def one_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is waited for in the read where clients have a CPU to speak on meanwhile."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0})
-
-
 @contextmanager
-def a_line() -> Iterator[tuple[SocketLine, socket.socket, Lookout]]:
-    """A line, its victim's end, and who looks out for it."""
+def a_line(*, looks_out: bool = False) -> Iterator[tuple[SocketLine, socket.socket, Lookout]]:
+    """A line, its victim's end, and who looks out for it.  `looks_out`: without sleeping, before it waits."""
     lookout = Lookout()
     ours, victim = socket.socketpair()
     ours.setblocking(False)
     line = SocketLine(ours.detach())
     line.join(lookout)
+    line._left_out = 0 if looks_out else 1_000_000
     with victim:
         yield line, victim, lookout
     lookout.ignore_line()
@@ -64,16 +58,65 @@ def test_a_victim_that_was_answered_is_waited_for_in_the_read(monkeypatch: pytes
     trio.run(main)
 
 
-def test_where_there_are_more_cpus_clients_are_waited_for_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+@pytest.mark.parametrize("why", ["nothing comes", "another needs the CPU"])
+def test_looking_out_is_left_out_where_it_does_not_pay(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    evictions = looks = 0
+
+    def look_out(seconds: float) -> bool:
+        nonlocal evictions, looks
+        looks += 1
+        evictions += why == "another needs the CPU"
+        return why != "nothing comes"
+
+    monkeypatch.setattr("thinwire.line._count_evictions", lambda: evictions)
 
     async def main() -> None:
-        with a_line() as (line, victim, _lookout):
+        with a_line(looks_out=True) as (line, victim, _lookout):
             converse(line, victim)
-            monkeypatch.setattr(line, "_socket", None)  # a wait in the read would fail
-            victim.send(b"more")
-            assert line.take() == b"more"
-            monkeypatch.undo()
+            monkeypatch.setattr(line, "_look_out", look_out)
+            for _ in range(MISSES + 1 + LEFT_OUT):
+                converse(line, victim)
+            assert looks == MISSES + 1
+            converse(line, victim)
+            assert looks == MISSES + 2
+            converse(line, victim)
+            assert looks == MISSES + 2
+
+    trio.run(main)
+
+
+def test_looking_out_goes_on_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thinwire.line._count_evictions", lambda: 0)
+
+    async def main() -> None:
+        with a_line(looks_out=True) as (line, victim, lookout):
+            converse(line, victim)
+            monkeypatch.setattr(line, "_look_out", lambda seconds: lookout.look())
+            for _ in range(3 * LEFT_OUT):
+                converse(line, victim)
+            assert (line._misses, line._left_out) == (0, 0)
+
+    trio.run(main)
+
+
+def test_a_victim_is_looked_out_for_among_the_clients() -> None:
+    async def main() -> None:
+        with a_line(looks_out=True) as (line, victim, lookout):
+            ours, client = socket.socketpair()
+            with ours, client:
+                ours.setblocking(False)
+                brought: list[bytes] = []
+
+                def bring() -> bool:
+                    brought.append(ours.recv(100))
+                    return False
+
+                lookout.watch(ours.fileno(), bring)
+                converse(line, victim)
+                client.send(b"typed")
+                converse(line, victim)
+                assert brought == [b"typed"]
+                lookout.ignore(ours.fileno())
 
     trio.run(main)
 
