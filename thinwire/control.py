@@ -35,6 +35,7 @@ from thinwire.sockets import open_unix, reason
 Reset = Callable[[], Awaitable[str]]
 """Resets the machine; returns what to tell the user, raises OSError if it failed."""
 
+_CLOSED = "the multiplexer closed the connection"
 _COMMANDS = "status, observe N, attach N, take N, inject N LENGTH, reset"
 MAX_LINE = 200
 MAX_INJECTION = 64 * 1024
@@ -239,11 +240,14 @@ async def reset(path: str) -> str:
 
 async def ask_status(path: str) -> dict[str, object]:
     """What the multiplexer at `path` says of itself; see Server.status. Raises ControlError."""
-    async with await _ask(path, "status") as stream:
-        text = b""
-        while more := await stream.receive_some():
-            text += bytes(more)
-    status: dict[str, object] = json.loads(text)
+    text = b""
+    try:
+        async with await _ask(path, "status") as stream:
+            while more := await stream.receive_some():
+                text += bytes(more)
+        status: dict[str, object] = json.loads(text)
+    except (trio.BrokenResourceError, ValueError) as error:
+        raise ControlError(_CLOSED) from error
     return status
 
 
@@ -256,7 +260,10 @@ async def _ask(path: str, command: str, body: bytes = b"") -> trio.abc.Stream:
         await stream.send_all(command.encode() + b"\n" + body)
         line, rest = await _read_line(stream)
         if line != "ok":
-            raise ControlError(line.removeprefix("error ") or "the multiplexer closed the connection")
+            raise ControlError(line.removeprefix("error ") or _CLOSED)
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(stream)
+        raise ControlError(_CLOSED) from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise

@@ -236,3 +236,46 @@ def test_a_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
 
     with pytest.RaisesGroup(LineError, flatten_subgroups=True):
         trio.run(main)
+
+
+@pytest.mark.parametrize("last_words", [None, b"", b"ok\n", b'ok\n{"line": {'])
+def test_a_multiplexer_that_ends_while_it_is_asked_is_one_error(
+    last_words: bytes | None, tmp_path: Path
+) -> None:
+    """`None`: before it has accepted the connection."""
+    path = str(tmp_path / "control")
+
+    async def main() -> None:
+        with trio.socket.socket(trio.socket.AF_UNIX) as listener:
+            await listener.bind(path)
+            listener.listen()
+
+            async def end() -> None:
+                if last_words is not None:
+                    connection, _ = await listener.accept()
+                    with connection:
+                        await connection.recv(100)
+                        await connection.send(last_words)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end)
+                with pytest.raises(control.ControlError, match="closed the connection"):
+                    if last_words is None:
+                        await ask_one_that_has_ended(listener, path)
+                    await control.ask_status(path)
+
+    trio.run(main)
+
+
+async def ask_one_that_has_ended(listener: trio.socket.SocketType, path: str) -> None:
+    """Have the listener closed between the connection and the question."""
+    opened = control.open_unix
+
+    async def open_and_end(place: str) -> trio.socket.SocketType:
+        connection = await opened(place)
+        listener.close()
+        return connection
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "open_unix", open_and_end)
+        await control.ask_status(path)
