@@ -99,31 +99,10 @@ def test_looking_out_goes_on_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> N
     trio.run(main)
 
 
-def test_a_victim_is_looked_out_for_among_the_clients() -> None:
+@pytest.mark.parametrize("looks_out", [False, True])
+def test_what_a_client_said_comes_before_the_request_that_was_waited_for(looks_out: bool) -> None:
     async def main() -> None:
-        with a_line(looks_out=True) as (line, victim, lookout):
-            ours, client = socket.socketpair()
-            with ours, client:
-                ours.setblocking(False)
-                brought: list[bytes] = []
-
-                def bring() -> bool:
-                    brought.append(ours.recv(100))
-                    return False
-
-                lookout.watch(ours.fileno(), bring)
-                converse(line, victim)
-                client.send(b"typed")
-                converse(line, victim)
-                assert brought == [b"typed"]
-                lookout.ignore(ours.fileno())
-
-    trio.run(main)
-
-
-def test_what_a_client_said_comes_before_the_request_that_was_waited_for() -> None:
-    async def main() -> None:
-        with a_line() as (line, victim, lookout):
+        with a_line(looks_out=looks_out) as (line, victim, lookout):
             ours, client = socket.socketpair()
             with ours, client:
                 ours.setblocking(False)
